@@ -1,0 +1,247 @@
+"""Every zope.interface of the project: all seams on one page.
+
+Where a method is said to give a Deferred, a failure is a `palaver.errors.StorageError`
+unless the docstring names another one.
+"""
+
+from __future__ import annotations
+
+from zope.interface import Attribute, Interface
+
+# -- modules ------------------------------------------------------------------
+
+
+class IModuleMaker(Interface):
+    """A Twisted plugin that names a module without importing it."""
+
+    name = Attribute("The module's name in the config, such as mod_ping.")
+    target = Attribute("The class, as a string: package.module.Class.")
+    xeps = Attribute("Tuple of palaver.plugin.Xep: number, version, status (complete or partial).")
+    default = Attribute("True when the module is on without a table in the config.")
+    summary = Attribute("One line for people who choose modules.")
+
+
+class IModule(Interface):
+    """One feature on one host; see `palaver.modules.Module` for the usual base class."""
+
+    name = Attribute("The module's name in the config.")
+    host = Attribute("The IHost it is attached to.")
+    settings = Attribute("Its typed options.")
+
+    def attach():
+        """Register everything and start; may give a Deferred. Raises ConfigError to stop the start."""
+
+    def detach():
+        """Take back everything that `attach` registered; may give a Deferred."""
+
+
+# -- hosts, services, sessions ----------------------------------------------------
+
+
+class IService(Interface):
+    """Whatever answers for a domain of this server: a host, a MUC service, a wokkel handler."""
+
+    domain = Attribute("The domain, prepared.")
+    name = Attribute("What people call it, for disco#items.")
+
+    def deliver(stanza):
+        """Take a stanza whose ``to`` has this domain.
+
+        Gives None when all is done, or a Deferred that fires when everything that the
+        stanza needed stored is committed. Refusals are sent as error stanzas, not raised.
+        """
+
+
+class IHost(IService):
+    """A virtual host: accounts, modules and their routes."""
+
+    registry = Attribute("zope.interface.registry.Components with the server's as its base.")
+    users = Attribute("Mapping from localpart to the IUser objects in memory.")
+    storage = Attribute("The IStorage of this host.")
+
+    def query(interface):
+        """Give the component that provides `interface`, or None."""
+
+
+class ISession(Interface):
+    """One bound resource of a local account, connected or waiting to be resumed."""
+
+    jid = Attribute("Its full JID.")
+    user = Attribute("The IUser.")
+    host = Attribute("The IHost.")
+    presence = Attribute("Its last available presence as a Stanza; None while unavailable.")
+    priority = Attribute("Of the last available presence, -128 to 127.")
+    roster_interested = Attribute("True once the client has asked for its roster (RFC 6121 section 2.1.6).")
+    state = Attribute("Dictionary for modules: one key a module; None until used, see `remember`.")
+
+    def send(stanza):
+        """Put a stanza on its way to the client through the TO_SESSION phases.
+
+        Gives True when it was taken, False when the session is gone.
+        """
+
+    def end(error):
+        """End the session and its stream with a StreamError."""
+
+
+class IUser(Interface):
+    """An account that is in memory because somebody is online or something is under way."""
+
+    local = Attribute("The localpart.")
+    bare = Attribute("The bare JID as text.")
+    sessions = Attribute("Mapping from resource to ISession.")
+    roster = Attribute("The account's palaver.routing.roster.Roster.")
+
+
+class IStream(Interface):
+    """The connection below a session, whatever its transport."""
+
+    secure = Attribute("True when the transport is encrypted.")
+    address = Attribute("The peer's IP address as text.")
+    session = Attribute("The ISession, once bound; else None.")
+    host = Attribute("The IHost of the stream header, once known; else None.")
+
+    def write(data):
+        """Queue bytes for the client; they leave with the other writes of this reactor turn."""
+
+    def end(error=None):
+        """Close the stream, with a StreamError when one is given."""
+
+
+class IStreamFeature(Interface):
+    """Something to announce in stream features (found as subscribers in the host's registry)."""
+
+    def feature(stream):
+        """Give the feature's XML as bytes for this stream now, or None."""
+
+
+# -- accounts and what the outside world may own --------------------------------------
+
+
+class IAccounts(Interface):
+    """The accounts of a host. Every method gives a Deferred."""
+
+    def credentials(local):
+        """Give palaver.auth.accounts.Credentials (SCRAM keys, flags), or None when there is no such account."""
+
+    def check_password(local, password):
+        """Give True when the password is right; takes the same time when there is no such account."""
+
+    def exists(local):
+        """Give True when there is such an account."""
+
+    def create(local, password):
+        """Make an account. Fails with AccountExists, or NotSupported."""
+
+    def set_password(local, password):
+        """Change the password. Fails with NoSuchAccount, or NotSupported."""
+
+    def delete(local):
+        """Remove the account and everything stored for it. Fails with NoSuchAccount, or NotSupported."""
+
+    def list():
+        """Give the localparts, sorted."""
+
+
+class IRosters(Interface):
+    """The rosters of a host; the default keeps them as documents."""
+
+    def load(local):
+        """Give a Deferred of palaver.routing.roster.Roster."""
+
+    def save(local, roster, changed, removed=()):
+        """Commit changed items (and the version) and give a Deferred."""
+
+
+# -- storage: four kinds ----------------------------------------------------------------
+
+
+class IDocuments(Interface):
+    """Small JSON values by (host, owner, kind, key), with a rank to list by and tags to find by."""
+
+    def get(host, owner, kind, key=""):
+        """Give a Deferred of the Document, or None."""
+
+    def list(host, owner, kinds, *, descending=False, limit=None, after=None):
+        """Give a Deferred of the list of Documents of these kinds, in one query, ordered by (kind, rank, key).
+
+        ``kinds`` is a sequence of kind names. ``after`` is the (rank, key) of the last Document of the page
+        before, and needs a single kind.
+        """
+
+    def find(host, kind, tag, *, limit=None, after=None):
+        """Give a Deferred of the Documents of any owner that bear a tag, ordered by (owner, key).
+
+        ``after`` is the (owner, key) of the last Document of the page before.
+        """
+
+    def owners(host, kind, *, limit=None, after=None):
+        """Give a Deferred of the sorted distinct owners that have a Document of this kind."""
+
+    def count(host, owner, kind):
+        """Give a Deferred of how many Documents of this kind the owner has."""
+
+
+class ILogs(Interface):
+    """Entries in time order, by (host, owner, kind)."""
+
+    def get(host, owner, kind, ids):
+        """Give a Deferred of the Entries with these ids, in the order of ids, absent ones left out."""
+
+    def range(host, owner, kind, query):
+        """Give a Deferred of a Page for a palaver.storage.LogQuery."""
+
+    def count(host, owner, kind, query=None):
+        """Give a Deferred of how many entries match (its page limits do not count)."""
+
+
+class IStorage(Interface):
+    """One backend: documents and logs, written together."""
+
+    documents = Attribute("IDocuments")
+    logs = Attribute("ILogs")
+
+    def start():
+        """Open, migrate when needed; gives a Deferred."""
+
+    def stop():
+        """Commit what was handed over, close; gives a Deferred."""
+
+    def write(batch):
+        """Commit a palaver.storage.Batch atomically; the Deferred fires when it is durable.
+
+        Fails with StorageError, or with Conflict when a condition of the batch does not hold;
+        nothing is written then. A read sees every write whose Deferred has fired.
+        """
+
+
+class IRegistry(Interface):
+    """What vanishes with the process: keys with values and leases. Every method gives a Deferred."""
+
+    def set(key, value, *, ttl=None):
+        """Set a key to bytes, for ``ttl`` seconds or until it is deleted."""
+
+    def add(key, value, *, ttl=None):
+        """Set a key only when it is absent; gives True when it was."""
+
+    def get(key):
+        """Give the bytes, or None."""
+
+    def delete(key, value=None):
+        """Delete a key (only when it has this value, if one is given); gives True when it was there."""
+
+    def watch(prefix, callback):
+        """Call ``callback(key, value_or_None)`` for changes below a prefix; gives a function that ends it."""
+
+
+class IBlobs(Interface):
+    """Large values by reference. Every method gives a Deferred."""
+
+    def put(data):
+        """Store bytes; gives the reference, a text that names the content."""
+
+    def get(reference):
+        """Give the bytes, or None."""
+
+    def delete(reference):
+        """Delete; gives True when it was there."""

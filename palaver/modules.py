@@ -1,0 +1,183 @@
+"""The base of every module, and the marks that say what it registers.
+
+A module is a class with marked methods. `Module.attach` reads the marks and
+registers everything; what was registered is recorded, and `Module.detach` takes
+it back. Nobody writes "remove".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+from twisted.internet import task
+from twisted.internet.defer import Deferred
+from zope.interface import Interface, implementer
+
+from palaver.interfaces import IModule
+from palaver.routing.iqs import BARE, FULL, HOST, SELF, IqRoute
+from palaver.routing.pipeline import Direction
+
+if TYPE_CHECKING:
+    from palaver.routing.host import Host
+
+__all__ = ("BARE", "FULL", "HOST", "SELF", "Module", "Settings", "every", "iq", "nonza", "on", "phase")
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Settings(BaseModel):
+    """Options of a module: typed, closed, with a description for each."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _Mark(NamedTuple):
+    kind: str
+    arguments: tuple[Any, ...]
+
+
+def _marked(kind: str, *arguments: Any) -> Callable[[F], F]:
+    def mark(function: F) -> F:
+        function.__dict__.setdefault("palaver_marks", []).append(_Mark(kind, arguments))
+        return function
+
+    return mark
+
+
+def iq(type: str, ns: str, name: str, to: Iterable[str] = (HOST,)) -> Callable[[F], F]:
+    """Answer IQs of this type and payload, for these kinds of addressee.
+
+    The method takes the Stanza. It gives None (an empty result), a payload (bytes or a
+    domish.Element), a whole Stanza, or an awaitable of one; `StanzaError` refuses.
+    """
+    return _marked("iq", type, ns, name, tuple(to))
+
+
+def phase(direction: Direction, name: str, *stanzas: str) -> Callable[[F], F]:
+    """Take part in a phase of the pipeline for stanzas of these names (all three when none is given).
+
+    The method takes (stanza, context); see `palaver.routing.pipeline.run`.
+    """
+    return _marked("phase", direction, name, stanzas or ("message", "presence", "iq"))
+
+
+def on(event: type) -> Callable[[F], F]:
+    """Be told of events of a class in `palaver.events`; the method may give an awaitable, which is waited for."""
+    return _marked("event", event)
+
+
+def nonza(ns: str, name: str) -> Callable[[F], F]:
+    """Take top-level elements that are no stanzas; the method takes (stanza, stream)."""
+    return _marked("nonza", ns, name)
+
+
+def every(seconds: float) -> Callable[[F], F]:
+    """Be called again and again, the first time after ``seconds``; a failure is logged and does not end it."""
+    return _marked("every", seconds)
+
+
+@implementer(IModule)
+class Module:
+    """One feature on one host.
+
+    Class attributes, all optional:
+
+    ``features``          disco features of the server
+    ``identities``        (category, type, name) identities of the server
+    ``account_features``  disco features of every account
+    ``account_identities``
+    ``provides``          interfaces under which the module itself is found by `Host.query`
+    ``requires``          interfaces that must be found, or the start stops
+    ``iq_policy``         default of the ``iqdisc`` option: no_queue, one_queue, queues or parallel
+    """
+
+    Settings: ClassVar[type[Settings]] = Settings
+    features: ClassVar[tuple[str, ...]] = ()
+    identities: ClassVar[tuple[tuple[str, str, str], ...]] = ()
+    account_features: ClassVar[tuple[str, ...]] = ()
+    account_identities: ClassVar[tuple[tuple[str, str, str], ...]] = ()
+    provides: ClassVar[tuple[type[Interface], ...]] = ()
+    requires: ClassVar[tuple[type[Interface], ...]] = ()
+    iq_policy: ClassVar[str] = "no_queue"
+
+    def __init__(self, host: Host, name: str, settings: Any, iq_policy: str | None = None) -> None:
+        self.host = host
+        self.name = name
+        self.settings = settings
+        self.policy = iq_policy or self.iq_policy
+        self._undo: list[Callable[[], object]] = []
+
+    # -- for subclasses -----------------------------------------------------------
+
+    def start(self) -> Deferred[Any] | None:
+        """Do what marks cannot say; called after everything is registered."""
+        return None
+
+    def stop(self) -> Deferred[Any] | None:
+        """Undo what `start` did beyond `undo`; called before everything is taken back."""
+        return None
+
+    def stream_feature(self, stream: Any) -> bytes | None:
+        """Give what to announce in stream features now (IStreamFeature); None for nothing."""
+        return None
+
+    def disco_forms(self) -> Iterable[bytes]:
+        """Give XEP-0128 forms for the server's disco#info, serialised."""
+        return ()
+
+    def undo(self, function: Callable[[], object]) -> None:
+        """Have a function called when the module is detached."""
+        self._undo.append(function)
+
+    # -- IModule ------------------------------------------------------------------------
+
+    def attach(self) -> Deferred[Any] | None:
+        """Register every mark, then `start`."""
+        host = self.host
+        for interface in self.provides:
+            self.undo(host.provide(self, interface))
+        self.undo(host.disco.add(self))
+        if type(self).stream_feature is not Module.stream_feature:
+            self.undo(host.add_stream_feature(self.stream_feature))
+        for method, mark in self._marks():
+            getattr(self, f"_attach_{mark.kind}")(method, *mark.arguments)
+        return self.start()
+
+    def detach(self) -> Deferred[Any] | None:
+        """`stop`, then take everything back, last first."""
+        stopping = self.stop()
+        while self._undo:
+            self._undo.pop()()
+        return stopping
+
+    def _marks(self) -> list[tuple[Callable[..., Any], _Mark]]:
+        found = []
+        for name in dir(type(self)):
+            for mark in getattr(getattr(type(self), name), "palaver_marks", ()):
+                found.append((getattr(self, name), mark))
+        return found
+
+    def _attach_iq(self, method: Any, type: str, ns: str, name: str, to: tuple[str, ...]) -> None:
+        for kind in to:
+            route = IqRoute(type, ns, name, kind, self.name, method, self.policy)
+            self.undo(self.host.iqs.add(route))
+
+    def _attach_phase(self, method: Any, direction: Direction, phase: str, stanzas: tuple[str, ...]) -> None:
+        self.undo(self.host.pipeline.add(direction, phase, stanzas, self.name, method))
+
+    def _attach_event(self, method: Any, event: type) -> None:
+        self.undo(self.host.events.add(event, self.name, method))
+
+    def _attach_nonza(self, method: Any, ns: str, name: str) -> None:
+        self.undo(self.host.add_nonza(ns, name, method))
+
+    def _attach_every(self, method: Any, seconds: float) -> None:
+        def guarded() -> object:
+            return self.host.guard(self.name, method)
+
+        loop = task.LoopingCall(guarded)
+        loop.clock = self.host.clock
+        loop.start(seconds, now=False)
+        self.undo(loop.stop)

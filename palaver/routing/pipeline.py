@@ -1,0 +1,203 @@
+"""What happens to a stanza on the way, in one readable table.
+
+For each direction the phases in order; for each phase the modules that take
+part, in order. A module that is not named here (somebody else's) comes last in
+its phase. Resolved once at start-up; ``palaver check --pipeline`` prints it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from enum import Enum
+from typing import Any, NamedTuple
+
+from twisted.internet.defer import Deferred
+
+from palaver.errors import StanzaError
+from palaver.stanza import Stanza
+
+
+class Direction(Enum):
+    """Which way a stanza goes."""
+
+    FROM_CLIENT = "from-client"
+    TO_USER = "to-user"
+    TO_SESSION = "to-session"
+    UNDELIVERED = "undelivered"
+
+
+FROM_CLIENT = Direction.FROM_CLIENT
+TO_USER = Direction.TO_USER
+TO_SESSION = Direction.TO_SESSION
+UNDELIVERED = Direction.UNDELIVERED
+
+TABLE: dict[Direction, dict[str, tuple[str, ...]]] = {
+    # a stanza from a local session, before the router sees it
+    Direction.FROM_CLIENT: {
+        "guard": ("mod_privacy", "mod_blocking"),
+        "strip": ("mod_mam",),
+        "rules": ("mod_amp",),
+        "change": ("mod_pep_vcard_avatar",),
+        "archive": ("mod_mam", "mod_inbox"),
+        "copy": ("mod_carboncopy",),
+        "notice": ("mod_last", "mod_event_pusher"),
+    },
+    # a stanza for a local account, before its sessions are chosen
+    Direction.TO_USER: {
+        "guard": ("mod_privacy", "mod_block_strangers", "mod_blocking"),
+        "strip": ("mod_mam",),
+        "change": (),
+        "archive": ("mod_mam", "mod_inbox"),
+        "copy": ("mod_carboncopy",),
+        "notice": ("mod_caps", "mod_pubsub", "mod_event_pusher"),
+    },
+    # a stanza for one session, just before its bytes are queued
+    Direction.TO_SESSION: {
+        "guard": ("mod_privacy",),
+        "hold": ("mod_csi",),
+        "count": ("mod_stream_management",),
+    },
+    # a message that no session took
+    Direction.UNDELIVERED: {
+        "notify": ("mod_event_pusher",),
+        "store": ("mod_offline", "mod_offline_stub"),
+    },
+}
+
+
+class Drop:
+    """Verdict: the stanza ends here, and nobody is told."""
+
+
+class Handled:
+    """Verdict: the stanza has been taken care of; what was stored for it is committed."""
+
+
+class Reply(NamedTuple):
+    """Verdict: the stanza ends here and this one goes back to its sender."""
+
+    stanza: Stanza
+
+
+DROP = Drop()
+HANDLED = Handled()
+
+Verdict = Drop | Handled | Reply
+Answer = Stanza | Verdict | None
+PhaseHandler = Callable[..., Answer | Awaitable[Answer]]
+
+
+class Step(NamedTuple):
+    """One handler with its place."""
+
+    phase: str
+    module: str
+    handler: PhaseHandler
+
+
+class Pipeline:
+    """The handlers of one host, resolved by direction and stanza name."""
+
+    def __init__(self) -> None:
+        self._steps: dict[tuple[Direction, str], list[Step]] = {}
+        self._resolved: dict[tuple[Direction, str], tuple[Step, ...]] = {}
+        # Read for every stanza, so each direction has a plain dictionary of its own.
+        self.from_client: dict[str, tuple[Step, ...]] = {}
+        self.to_user: dict[str, tuple[Step, ...]] = {}
+        self.to_session: dict[str, tuple[Step, ...]] = {}
+        self.undelivered: dict[str, tuple[Step, ...]] = {}
+        self._by_direction = {
+            Direction.FROM_CLIENT: self.from_client,
+            Direction.TO_USER: self.to_user,
+            Direction.TO_SESSION: self.to_session,
+            Direction.UNDELIVERED: self.undelivered,
+        }
+
+    def add(
+        self, direction: Direction, phase: str, names: Sequence[str], module: str, handler: PhaseHandler
+    ) -> Callable[[], None]:
+        """Add a handler for stanzas of these names; gives the function that takes it back.
+
+        Raises `ValueError` for a phase that the direction does not have.
+        """
+        if phase not in TABLE[direction]:
+            raise ValueError(f"{module}: {direction.value} has no phase {phase!r}")
+        step = Step(phase, module, handler)
+        for name in names:
+            self._steps.setdefault((direction, name), []).append(step)
+            self._resolve(direction, name)
+
+        def remove() -> None:
+            for name in names:
+                self._steps[direction, name].remove(step)
+                self._resolve(direction, name)
+
+        return remove
+
+    def _resolve(self, direction: Direction, name: str) -> None:
+        steps = sorted(self._steps[direction, name], key=lambda step: _place(direction, step))
+        resolved = self._by_direction[direction]
+        if steps:
+            resolved[name] = tuple(steps)
+        else:
+            resolved.pop(name, None)
+
+    def rows(self) -> list[tuple[str, str, str, str]]:
+        """Give (direction, stanza name, phase, module) for every step, in order of execution."""
+        return [
+            (direction.value, name, step.phase, step.module)
+            for direction, resolved in self._by_direction.items()
+            for name in sorted(resolved)
+            for step in resolved[name]
+        ]
+
+
+def _place(direction: Direction, step: Step) -> tuple[int, int, str]:
+    phases = TABLE[direction]
+    modules = phases[step.phase]
+    known = modules.index(step.module) if step.module in modules else len(modules)
+    return list(phases).index(step.phase), known, step.module
+
+
+def run(steps: tuple[Step, ...], stanza: Stanza, context: Any) -> Stanza | Verdict | Deferred[Stanza | Verdict]:
+    """Take a stanza through steps; gives the stanza to go on with, or the verdict.
+
+    Each handler is called with (stanza, context); context is the session or the user.
+    Only when a handler waits is the answer a Deferred. A `StanzaError` becomes a `Reply`.
+    """
+    for number, step in enumerate(steps):
+        try:
+            answer = step.handler(stanza, context)
+        except StanzaError as error:
+            return refusal(stanza, error)
+        if answer is None:
+            continue
+        if isinstance(answer, Stanza):
+            stanza = answer
+        elif isinstance(answer, Drop | Handled | Reply):
+            return answer
+        else:
+            return Deferred.fromCoroutine(_go_on(answer, steps[number + 1 :], stanza, context))
+    return stanza
+
+
+async def _go_on(
+    waiting: Awaitable[Answer], steps: tuple[Step, ...], stanza: Stanza, context: Any
+) -> Stanza | Verdict:
+    try:
+        answer = await waiting
+    except StanzaError as error:
+        return refusal(stanza, error)
+    if isinstance(answer, Stanza):
+        stanza = answer
+    elif answer is not None:
+        return answer
+    rest = run(steps, stanza, context)
+    return await rest if isinstance(rest, Deferred) else rest
+
+
+def refusal(stanza: Stanza, error: StanzaError) -> Verdict:
+    """Give the verdict for a refused stanza: never an error in answer to an error or a result."""
+    if stanza.type in ("error", "result"):
+        return DROP
+    return Reply(stanza.error(error))

@@ -1,0 +1,286 @@
+"""Stanza: the one value that travels through the house.
+
+Routing reads the attributes and the names of the children; the bytes between
+the start tag and the end tag travel as they came. A tree is built when a
+handler asks for one, and only then. A Stanza is never changed in place.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from twisted.words.xish import domish
+
+from palaver import jid
+from palaver.errors import StanzaError
+from palaver.markup import attributes, element, escape
+
+if TYPE_CHECKING:
+    from palaver.interfaces import ISession
+
+NS_CLIENT = "jabber:client"
+NS_SERVER = "jabber:server"
+NS_COMPONENT = "jabber:component:accept"
+NS_XML = "http://www.w3.org/XML/1998/namespace"
+CONTENT_NAMESPACES = frozenset((NS_CLIENT, NS_SERVER, NS_COMPONENT))
+
+Child = tuple[str, str]
+"""A child's namespace and name."""
+
+_EMPTY: tuple[Child, ...] = ()
+
+
+class Stanza:
+    """One top-level element of a stream.
+
+    ``ns``        its namespace; `NS_CLIENT` for what travels through the house
+    ``name``      message, presence, iq; or a nonza's name
+    ``attrs``     attributes by name; ``xml:lang`` as such, others with a namespace as ``{ns}name``
+    ``children``  (namespace, name) of each child element, in order
+    ``inner``     the bytes between the start tag and the end tag, well-formed by themselves under ``ns``
+    ``origin``    the session that it came in on, when that is a session of this process
+    """
+
+    __slots__ = ("_element", "attrs", "children", "inner", "name", "ns", "origin")
+
+    def __init__(
+        self,
+        name: str,
+        attrs: dict[str, str],
+        children: tuple[Child, ...] = _EMPTY,
+        inner: bytes = b"",
+        ns: str = NS_CLIENT,
+        origin: ISession | None = None,
+    ) -> None:
+        self.name = name
+        self.attrs = attrs
+        self.children = children
+        self.inner = inner
+        self.ns = ns
+        self.origin = origin
+        self._element: domish.Element | None = None
+
+    # -- what it says ---------------------------------------------------------
+
+    @property
+    def type(self) -> str | None:
+        """The type attribute as sent; None when absent."""
+        return self.attrs.get("type")
+
+    @property
+    def id(self) -> str | None:
+        """The id attribute; None when absent."""
+        return self.attrs.get("id")
+
+    @property
+    def to(self) -> jid.JID | None:
+        """The addressee; None when absent. Raises `jid.InvalidJID`."""
+        text = self.attrs.get("to")
+        return jid.parse(text) if text is not None else None
+
+    @property
+    def sender(self) -> jid.JID | None:
+        """The ``from`` address; None when absent. Raises `jid.InvalidJID`."""
+        text = self.attrs.get("from")
+        return jid.parse(text) if text is not None else None
+
+    @property
+    def payload(self) -> Child | None:
+        """The first child's namespace and name; None when there is no child."""
+        return self.children[0] if self.children else None
+
+    def has(self, ns: str, name: str | None = None) -> bool:
+        """Tell whether a child of this namespace (and name) is there."""
+        if name is not None:
+            return (ns, name) in self.children
+        return any(child[0] == ns for child in self.children)
+
+    @property
+    def element(self) -> domish.Element:
+        """The stanza as a tree, built on the first call. Treat it as read-only."""
+        if self._element is None:
+            self._element = parse_element(self.encode(declare=True))
+        return self._element
+
+    def child(self, ns: str, name: str) -> domish.Element | None:
+        """The first child of this namespace and name, as a tree; None when absent."""
+        if (ns, name) not in self.children:
+            return None
+        for node in self.element.elements(ns, name):
+            return node
+        return None
+
+    # -- made from another ------------------------------------------------------
+
+    def replace(self, **attrs: str | None) -> Stanza:
+        """Give a copy with other attributes; None takes one away; ``from_`` and ``lang`` as in `element`."""
+        changed = dict(self.attrs)
+        for key, value in attrs.items():
+            key = "xml:lang" if key == "lang" else key.rstrip("_")
+            if value is None:
+                changed.pop(key, None)
+            else:
+                changed[key] = value
+        return Stanza(self.name, changed, self.children, self.inner, self.ns, self.origin)
+
+    def with_child(self, child: bytes, ns: str, name: str) -> Stanza:
+        """Give a copy with one more child, already serialised, at the end."""
+        return Stanza(
+            self.name, self.attrs, (*self.children, (ns, name)), self.inner + child, self.ns, self.origin
+        )
+
+    def without_child(self, ns: str, name: str | None = None) -> Stanza:
+        """Give a copy without the children of this namespace (and name); itself when there is none."""
+        if not self.has(ns, name):
+            return self
+        kept = [
+            node
+            for node in self.element.children
+            if isinstance(node, str) or node.uri != ns or (name is not None and node.name != name)
+        ]
+        return self.with_children(kept)
+
+    def with_children(self, nodes: Iterable[domish.Element | str]) -> Stanza:
+        """Give a copy whose whole content is these nodes."""
+        nodes = list(nodes)
+        children = tuple((node.uri or "", node.name) for node in nodes if not isinstance(node, str))
+        return Stanza(
+            self.name, self.attrs, children, serialize(nodes, self.ns), self.ns, self.origin
+        )
+
+    def with_origin(self, origin: ISession | None) -> Stanza:
+        """Give a copy that says which session it came in on."""
+        return Stanza(self.name, self.attrs, self.children, self.inner, self.ns, origin)
+
+    # -- answers --------------------------------------------------------------------
+
+    def result(self, payload: bytes | domish.Element | None = None) -> Stanza:
+        """Give the result for this IQ; ``payload`` is one element, serialised or a tree."""
+        attrs = {"type": "result"}
+        if (identity := self.attrs.get("id")) is not None:
+            attrs["id"] = identity
+        self._turn_round(attrs)
+        return make("iq", attrs, payload)
+
+    def error(self, error: StanzaError) -> Stanza:
+        """Give the error for this stanza, with its content inside (RFC 6120 section 8.3.1)."""
+        attrs = {key: value for key, value in self.attrs.items() if key not in ("from", "to")}
+        attrs["type"] = "error"
+        self._turn_round(attrs)
+        return Stanza(
+            self.name, attrs, (*self.children, (self.ns, "error")), self.inner + error.encode(), self.ns
+        )
+
+    def _turn_round(self, attrs: dict[str, str]) -> None:
+        if (sender := self.attrs.get("from")) is not None:
+            attrs["to"] = sender
+        if (to := self.attrs.get("to")) is not None:
+            attrs["from"] = to
+
+    # -- bytes ---------------------------------------------------------------------------
+
+    def encode(self, declare: bool = False) -> bytes:
+        """Give the whole stanza as bytes; ``declare`` writes the namespace on the start tag."""
+        name = self.name
+        head = f"<{name}{start_attributes(self.attrs)}"
+        if declare or self.ns not in CONTENT_NAMESPACES:
+            head += f" xmlns='{self.ns}'"
+        if self.inner:
+            return f"{head}>".encode() + self.inner + f"</{name}>".encode()
+        return f"{head}/>".encode()
+
+    def __repr__(self) -> str:
+        return f"<Stanza {self.name} {self.attrs} {self.children}>"
+
+
+def start_attributes(attrs: dict[str, str]) -> str:
+    """Give the attributes of a start tag; foreign ones get a prefix of their own."""
+    if not any(name[0] == "{" for name in attrs):
+        return attributes(attrs)
+    plain = {}
+    for number, (name, value) in enumerate(attrs.items()):
+        if name[0] == "{":
+            ns, _, local = name[1:].partition("}")
+            plain[f"xmlns:a{number}"] = ns
+            name = f"a{number}:{local}"
+        plain[name] = value
+    return attributes(plain)
+
+
+def make(
+    name: str,
+    attrs: dict[str, str],
+    payload: bytes | domish.Element | None = None,
+    ns: str = NS_CLIENT,
+) -> Stanza:
+    """Give a stanza with at most one child."""
+    if payload is None:
+        return Stanza(name, attrs, _EMPTY, b"", ns)
+    if isinstance(payload, bytes):
+        return Stanza(name, attrs, (_payload_name(payload, ns),), payload, ns)
+    return Stanza(name, attrs, ((payload.uri or ns, payload.name),), serialize([payload], ns), ns)
+
+
+_START = re.compile(rb"<([^\s/>]+)(?:\s+xmlns=(?:'([^']*)'|\"([^\"]*)\"))?")
+
+
+def _payload_name(payload: bytes, ns: str) -> Child:
+    """Read the name off a payload that this house wrote: ``xmlns`` comes first, as `element` puts it."""
+    found = _START.match(payload)
+    if found is None:
+        raise ValueError("a payload starts with an element")
+    return (found[2] or found[3] or ns.encode()).decode(), found[1].decode()
+
+
+def from_element(node: domish.Element) -> Stanza:
+    """Give the Stanza for a tree, in the client namespace whatever content namespace it has."""
+    ns = NS_CLIENT if not node.uri or node.uri in CONTENT_NAMESPACES else node.uri
+    attrs = {
+        (name if isinstance(name, str) else _attribute_name(name)): value
+        for name, value in node.attributes.items()
+    }
+    children = tuple((child.uri or ns, child.name) for child in node.elements())
+    return Stanza(node.name, attrs, children, serialize(node.children, node.uri or ns), ns)
+
+
+def _attribute_name(name: tuple[str, str]) -> str:
+    return "xml:lang" if name == (NS_XML, "lang") else f"{{{name[0]}}}{name[1]}"
+
+
+def serialize(nodes: Iterable[Any], ns: str) -> bytes:
+    """Give nodes as bytes that are well-formed inside an element of namespace ``ns``."""
+    parts = []
+    for node in nodes:
+        if isinstance(node, domish.Element):
+            serializer = domish.SerializerClass(prefixesInScope=["xml"])
+            serializer.serialize(node, defaultUri=ns)
+            parts.append("".join(serializer.getValue()))
+        else:
+            parts.append(domish.escapeToXml(str(node)))
+    return "".join(parts).encode()
+
+
+def parse_element(data: bytes) -> domish.Element:
+    """Read one element whose bytes have been checked already; raises `ValueError` when it is none."""
+    found: list[domish.Element] = []
+    stream = domish.elementStream()
+    stream.DocumentStartEvent = lambda root: None
+    stream.ElementEvent = found.append
+    stream.DocumentEndEvent = lambda: None
+    try:
+        # domish drops text directly below the root, so the element gets a root around it.
+        stream.parse(b"<r>" + data + b"</r>")
+    except domish.ParserError as error:
+        raise ValueError(str(error)) from None
+    if len(found) != 1:
+        raise ValueError("not one element")
+    node = found[0]
+    node.parent = None
+    return node
+
+
+def text_element(name: str, ns: str, text: str) -> bytes:
+    """Give an element that holds only text."""
+    return element(name, ns, escape(text))
