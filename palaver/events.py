@@ -1,0 +1,111 @@
+"""What happens to accounts and sessions, told to whoever listens.
+
+Modules listen with ``@on(SessionBound)``. A listener may give an awaitable, which
+is waited for before the next one is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from twisted.internet.defer import Deferred
+
+if TYPE_CHECKING:
+    from palaver.interfaces import ISession
+    from palaver.jid import JID
+    from palaver.stanza import Stanza
+
+
+class SessionBound(NamedTuple):
+    """A resource was bound; its presence is not known yet."""
+
+    session: ISession
+
+
+class SessionUnbound(NamedTuple):
+    """A session has ended; its unavailable presence has been broadcast."""
+
+    session: ISession
+
+
+class BecameAvailable(NamedTuple):
+    """A session has sent its first available presence, or raised its priority to 0 or above."""
+
+    session: ISession
+    initial: bool
+
+
+class BecameUnavailable(NamedTuple):
+    """A session that was available is not any more; ``presence`` is what was broadcast."""
+
+    session: ISession
+    presence: Stanza
+
+
+class AccountCreated(NamedTuple):
+    """An account was made; ``address`` is the IP address of who asked, if known."""
+
+    jid: JID
+    address: str | None
+
+
+class AccountDeleted(NamedTuple):
+    """An account is gone, and what was stored for it."""
+
+    jid: JID
+
+
+class AccountDeleting(NamedTuple):
+    """An account is about to be deleted; its stores are still there."""
+
+    jid: JID
+
+
+class PasswordChanged(NamedTuple):
+    """An account has a new password; other sessions than ``by`` are ended."""
+
+    jid: JID
+    by: ISession | None
+
+
+class SubscriptionChanged(NamedTuple):
+    """A roster item's subscription state changed."""
+
+    local: str
+    contact: str
+    subscription: str
+
+
+Listener = Callable[[Any], Awaitable[object] | None]
+
+
+class Events:
+    """The listeners of one host, in the order in which modules were attached."""
+
+    def __init__(self, guard: Callable[[str, Callable[..., Any], Any], Any]) -> None:
+        self._guard = guard
+        self._listeners: dict[type, list[tuple[str, Listener]]] = {}
+
+    def add(self, event: type, module: str, listener: Listener) -> Callable[[], None]:
+        """Add a listener; gives the function that takes it back."""
+        entry = (module, listener)
+        self._listeners.setdefault(event, []).append(entry)
+        return lambda: self._listeners[event].remove(entry)
+
+    def fire(self, event: object) -> Deferred[None] | None:
+        """Tell everybody; gives a Deferred only when somebody waits. A failing listener is logged, not raised."""
+        listeners = self._listeners.get(type(event))
+        if not listeners:
+            return None
+        waiting = [
+            answer
+            for module, listener in tuple(listeners)
+            if (answer := self._guard(module, listener, event)) is not None
+        ]
+        return Deferred.fromCoroutine(_all(waiting)) if waiting else None
+
+
+async def _all(waiting: list[Awaitable[object]]) -> None:
+    for answer in waiting:
+        await answer

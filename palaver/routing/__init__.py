@@ -1,0 +1,1 @@
+"""Where a stanza goes, and what happens on the way."""

@@ -1,0 +1,237 @@
+"""A virtual host: its accounts, its modules and their routes."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.python.failure import Failure
+from zope.interface import Interface, implementer
+from zope.interface.registry import Components
+
+from palaver import metrics
+from palaver.errors import StanzaError, StorageError
+from palaver.events import Events
+from palaver.interfaces import IHost, IService, ISession
+from palaver.jid import JID
+from palaver.log import Log
+from palaver.routing import delivery, presence
+from palaver.routing.disco import Disco
+from palaver.routing.iqs import BARE, FULL, HOST, SELF, IqRoute, IqTable, Requests, check_request
+from palaver.routing.pipeline import Pipeline, Reply, Step, run
+from palaver.routing.router import Router
+from palaver.routing.users import User
+from palaver.stanza import Child, Stanza
+
+log = Log("host")
+
+# MongooseIM's built-in limit.
+MAX_USER_SESSIONS = 100
+
+Nonza = Callable[[Stanza, Any], object]
+
+
+@implementer(IHost, IService)
+class Host:
+    """One domain with accounts. Everything on it is put there by modules."""
+
+    def __init__(
+        self,
+        domain: str,
+        router: Router,
+        storage: Any,
+        accounts: Any,
+        clock: IReactorTime,
+        registry: Components | None = None,
+        max_user_sessions: int = MAX_USER_SESSIONS,
+    ) -> None:
+        self.domain = domain
+        self.name = domain
+        self.jid = JID("", domain, "")
+        self.router = router
+        self.storage = storage
+        self.accounts = accounts
+        self.clock = clock
+        self.max_user_sessions = max_user_sessions
+        self.registry = Components(domain, bases=(registry,) if registry is not None else ())
+        self.users: dict[str, User] = {}
+        self.modules: dict[str, Any] = {}
+        self.pipeline = Pipeline()
+        self.iqs = IqTable()
+        self.requests = Requests(clock)
+        self.disco = Disco(self)
+        self.events = Events(self.guard)
+        self.nonzas: dict[Child, Nonza] = {}
+        self.stream_features: list[Callable[[Any], bytes | None]] = []
+        # What one login reads in its one query; modules add to it.
+        self.login_kinds: list[str] = ["account"]
+
+    # -- for modules ---------------------------------------------------------------
+
+    def query(self, interface: type[Interface]) -> Any:
+        """Give the component that provides an interface on this host or on the server, or None."""
+        return self.registry.queryUtility(interface)
+
+    def provide(self, component: object, interface: type[Interface]) -> Callable[[], object]:
+        """Make a component found by `query`; gives the function that takes it back. Raises `ValueError` for a second."""
+        if interface in {found.provided for found in self.registry.registeredUtilities()}:
+            raise ValueError(f"{self.domain} has {interface.__name__} already")
+        self.registry.registerUtility(component, interface)
+        return lambda: self.registry.unregisterUtility(component, interface)
+
+    def add_nonza(self, ns: str, name: str, method: Nonza) -> Callable[[], object]:
+        """Take top-level elements of a stream; gives the function that takes it back. Raises `ValueError` for a second."""
+        if (ns, name) in self.nonzas:
+            raise ValueError(f"{{{ns}}}{name} is taken already")
+        self.nonzas[ns, name] = method
+        return lambda: self.nonzas.pop((ns, name))
+
+    def add_stream_feature(self, feature: Callable[[Any], bytes | None]) -> Callable[[], object]:
+        """Announce something in stream features; gives the function that takes it back."""
+        self.stream_features.append(feature)
+        return lambda: self.stream_features.remove(feature)
+
+    def add_login_kind(self, kind: str) -> Callable[[], object]:
+        """Have documents of a kind read with the account at login; gives the function that takes it back."""
+        self.login_kinds.append(kind)
+        return lambda: self.login_kinds.remove(kind)
+
+    def request(self, iq: Stanza, timeout: float | None = None) -> Deferred[Stanza]:
+        """Send an IQ from this host and wait for its answer; see `Requests.send`."""
+        iq = iq.replace(from_=self.domain)
+        if timeout is None:
+            return self.requests.send(iq, self.router.route)
+        return self.requests.send(iq, self.router.route, timeout)
+
+    # -- IService --------------------------------------------------------------------
+
+    def deliver(self, stanza: Stanza) -> Deferred[Any] | None:
+        """Take a stanza for this domain or one of its accounts."""
+        to = stanza.to
+        assert to is not None
+        if stanza.name == "message":
+            if to.local:
+                return delivery.message(self, stanza, to)
+            return self.router.bounce(stanza, StanzaError("service-unavailable"))
+        if stanza.name == "iq":
+            return self._deliver_iq(stanza, to)
+        return presence.inbound(self, stanza, to)
+
+    def deliver_self(self, stanza: Stanza, session: ISession) -> Deferred[Any] | None:
+        """Take a message or IQ without ``to``: it is for the sender's own account."""
+        if stanza.name == "iq":
+            return self._deliver_iq(stanza, None)
+        return delivery.message(self, stanza.replace(to=session.user.bare), session.user.jid)
+
+    # -- IQs ------------------------------------------------------------------------------
+
+    def _deliver_iq(self, iq: Stanza, to: JID | None) -> Deferred[Any] | None:
+        wrong = check_request(iq)
+        if wrong is not None:
+            return self.router.bounce(iq, wrong)
+        if to is not None and to.resource and to.local:
+            return self._iq_to_session(iq, to)
+        if iq.attrs["type"] in ("result", "error"):
+            sender = iq.sender
+            if sender is not None:
+                self.requests.answer(iq, sender)
+            return None
+        route = self.iqs.find(self._kind(iq, to), iq.attrs["type"], iq.children[0])
+        if route is None:
+            return self.router.bounce(iq, StanzaError("service-unavailable"))
+        return self.call(route, iq)
+
+    @staticmethod
+    def _kind(iq: Stanza, to: JID | None) -> str:
+        if to is None:
+            return SELF
+        if not to.local:
+            return HOST
+        sender = iq.sender
+        return SELF if sender is not None and sender.bare == to.bare else BARE
+
+    def _iq_to_session(self, iq: Stanza, to: JID) -> Deferred[Any] | None:
+        if self.iqs.has_full and iq.attrs["type"] in ("get", "set"):
+            route = self.iqs.find(FULL, iq.attrs["type"], iq.children[0])
+            if route is not None:
+                return self.call(route, iq)
+        steps = self.pipeline.to_user.get("iq")
+        if steps is None:
+            return self._hand_over(iq, to)
+        return self._guarded(steps, iq, to)
+
+    def _guarded(self, steps: tuple[Step, ...], iq: Stanza, to: JID) -> Deferred[Any] | None:
+        """Take an IQ for a client through the TO_USER phases."""
+
+        def settle(outcome: Any) -> Deferred[Any] | None:
+            if isinstance(outcome, Stanza):
+                return self._hand_over(outcome, to)
+            if isinstance(outcome, Reply):
+                return self.router.reply(iq, outcome.stanza)
+            return None
+
+        outcome = run(steps, iq, to)
+        return outcome.addCallback(settle) if isinstance(outcome, Deferred) else settle(outcome)
+
+    def _hand_over(self, iq: Stanza, to: JID) -> Deferred[Any] | None:
+        user = self.users.get(to.local)
+        session = user.sessions.get(to.resource) if user is not None else None
+        if session is None or not session.send(iq):
+            return self.router.bounce(iq, StanzaError("service-unavailable"))
+        return None
+
+    def call(self, route: IqRoute, iq: Stanza) -> Deferred[Any] | None:
+        """Have a route answer an IQ; every kind of failure becomes the right error."""
+        try:
+            answer = self.iqs.call(route, iq)
+        except StanzaError as error:
+            return self.router.bounce(iq, error)
+        except Exception:
+            return self.router.bounce(iq, self.failed(route.module, Failure()))
+        if isinstance(answer, Stanza) or not isinstance(answer, Awaitable):
+            return self._answer(iq, answer)
+        waiting = Deferred.fromCoroutine(self._await_answer(route, iq, answer))
+        # A parallel route does not hold up the session's next stanzas.
+        return None if route.policy == "parallel" else waiting
+
+    async def _await_answer(self, route: IqRoute, iq: Stanza, answer: Awaitable[Any]) -> None:
+        try:
+            self._answer(iq, await answer)
+        except StanzaError as error:
+            self.router.bounce(iq, error)
+        except StorageError:
+            log.warn("storage-failed", module=route.module, host=self.domain)
+            self.router.bounce(iq, StanzaError("internal-server-error", type="wait"))
+        except Exception:
+            self.router.bounce(iq, self.failed(route.module, Failure()))
+
+    def _answer(self, iq: Stanza, answer: Any) -> Deferred[Any] | None:
+        if not isinstance(answer, Stanza):
+            answer = iq.result(answer)
+        return self.router.reply(iq, answer)
+
+    # -- what modules get wrong ----------------------------------------------------------------
+
+    def guard(self, module: str, function: Callable[..., Any], *arguments: Any) -> Deferred[Any] | None:
+        """Call a module's function; a failure is logged and counted, never raised."""
+        try:
+            answer = function(*arguments)
+        except Exception:
+            self.failed(module, Failure())
+            return None
+        if not isinstance(answer, Awaitable):
+            return None
+
+        async def wait() -> None:
+            await answer
+
+        waiting = answer if isinstance(answer, Deferred) else Deferred.fromCoroutine(wait())
+        return waiting.addErrback(lambda failure: self.failed(module, failure) and None)
+
+    def failed(self, module: str, failure: Failure) -> StanzaError:
+        """Log and count a module's failure; gives the error to answer with."""
+        metrics.module_failures[module] += 1
+        log.failure("module-failed", failure, module=module, host=self.domain)
+        return StanzaError("internal-server-error")

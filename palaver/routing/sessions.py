@@ -1,0 +1,142 @@
+"""Sessions: one bound resource each. What comes from the client enters here, what goes to it leaves here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred
+from zope.interface import implementer
+
+from palaver.errors import StanzaError, StreamError
+from palaver.events import SessionUnbound
+from palaver.interfaces import ISession, IStream
+from palaver.jid import JID
+from palaver.routing import presence
+from palaver.routing.pipeline import Drop, Handled, Reply, Verdict, run
+from palaver.stanza import Stanza
+
+if TYPE_CHECKING:
+    from palaver.routing.host import Host
+    from palaver.routing.users import User
+
+
+@implementer(ISession)
+class Session:
+    """One bound resource of a local account."""
+
+    __slots__ = (
+        "directed",
+        "host",
+        "jid",
+        "presence",
+        "priority",
+        "roster_interested",
+        "state",
+        "stream",
+        "user",
+    )
+
+    def __init__(self, user: User, jid: JID, stream: IStream) -> None:
+        self.user = user
+        self.host: Host = user.host
+        self.jid = jid
+        self.stream: IStream | None = stream
+        self.presence: Stanza | None = None
+        self.priority = 0
+        self.roster_interested = False
+        # Who got directed presence and is to hear of its end; None until there is somebody.
+        self.directed: set[str] | None = None
+        self.state: dict[str, Any] | None = None
+
+    # -- from the client -----------------------------------------------------------
+
+    def receive(self, stanza: Stanza) -> Deferred[Any] | None:
+        """Take a stanza from the client, ``from`` set to the full JID.
+
+        Gives None when all is done, or a Deferred that fires when everything that had to be
+        stored for it is committed. Never fails: refusals go back as error stanzas.
+        """
+        steps = self.host.pipeline.from_client.get(stanza.name)
+        if steps is None:
+            return self._route(stanza)
+        outcome = run(steps, stanza, self)
+        if isinstance(outcome, Stanza):
+            return self._route(outcome)
+        if isinstance(outcome, Deferred):
+            return outcome.addCallback(self._routed)
+        return self._settle(outcome)
+
+    def _routed(self, outcome: Stanza | Verdict) -> Deferred[Any] | None:
+        return self._route(outcome) if isinstance(outcome, Stanza) else self._settle(outcome)
+
+    def _settle(self, verdict: Verdict) -> None:
+        if isinstance(verdict, Reply):
+            self.send(verdict.stanza)
+
+    def _route(self, stanza: Stanza) -> Deferred[Any] | None:
+        if stanza.name == "presence":
+            return presence.outbound(self.host, self, stanza)
+        if "to" not in stanza.attrs:
+            return self.host.deliver_self(stanza, self)
+        return self.host.router.route(stanza)
+
+    # -- to the client ---------------------------------------------------------------
+
+    def send(self, stanza: Stanza, encoded: bytes | None = None) -> bool:
+        """Put a stanza on its way to the client; ``encoded`` are its bytes when they are known.
+
+        Gives True when it was taken, False when the session is gone.
+        """
+        stream = self.stream
+        if stream is None:
+            return False
+        steps = self.host.pipeline.to_session.get(stanza.name)
+        if steps is not None:
+            outcome = run(steps, stanza, self)
+            if isinstance(outcome, Drop | Handled):
+                return True
+            if isinstance(outcome, Reply):
+                self.host.router.route(outcome.stanza)
+                return True
+            if isinstance(outcome, Deferred):
+                raise TypeError("a TO_SESSION handler does not wait: what follows would overtake")
+            if outcome is not stanza:
+                stanza, encoded = outcome, None
+        stream.write(stanza.encode() if encoded is None else encoded)
+        return True
+
+    def remember(self, key: str) -> dict[str, Any]:
+        """Give a module's own dictionary on this session, made on first use."""
+        if self.state is None:
+            self.state = {}
+        found: dict[str, Any] = self.state.setdefault(key, {})
+        return found
+
+    # -- its end -----------------------------------------------------------------------
+
+    def end(self, error: StreamError | None = None) -> None:
+        """End the session now and close its stream."""
+        stream = self.stream
+        self.unbind(error.text if error is not None else None)
+        if stream is not None:
+            stream.end(error)
+
+    def unbind(self, status: str | None = None) -> Deferred[Any] | None:
+        """Take the session off the account; contacts hear that it is unavailable. Does nothing twice."""
+        if self.stream is None:
+            return None
+        self.stream = None
+        sessions = self.user.sessions
+        if sessions.get(self.jid.resource) is self:
+            del sessions[self.jid.resource]
+        gone = presence.session_gone(self, status)
+        told = self.host.events.fire(SessionUnbound(self))
+        if not sessions and self.host.users.get(self.user.local) is self.user:
+            del self.host.users[self.user.local]
+        return told if gone is None else gone
+
+
+def refuse(session: Session, stanza: Stanza, error: StanzaError) -> None:
+    """Answer a client's stanza with an error; never an error in answer to an error or a result."""
+    if stanza.type not in ("error", "result"):
+        session.send(stanza.error(error))

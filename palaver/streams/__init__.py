@@ -1,0 +1,1 @@
+"""Streams: from bytes to sessions and back."""
