@@ -111,10 +111,7 @@ def undelivered(host: Host, stanza: Stanza, to: JID) -> Deferred[Any] | None:
         return host.router.bounce(stanza, StanzaError("service-unavailable"))
     outcome = run(steps, stanza, to)
     if isinstance(outcome, Deferred):
-        return outcome.addCallbacks(
-            lambda settled: _settle_undelivered(host, settled, stanza),
-            lambda failure: _not_stored(host, failure, stanza),
-        )
+        return outcome.addCallback(lambda settled: _settle_undelivered(host, settled, stanza))
     return _settle_undelivered(host, outcome, stanza)
 
 
@@ -125,9 +122,3 @@ def _settle_undelivered(host: Host, outcome: Stanza | Verdict, stanza: Stanza) -
         return host.router.reply(stanza, outcome.stanza)
     return host.router.bounce(stanza, StanzaError("service-unavailable"))
 
-
-def _not_stored(host: Host, failure: Any, stanza: Stanza) -> Deferred[Any] | None:
-    failure.trap(StorageError)
-    return host.router.bounce(
-        stanza, StanzaError("internal-server-error", "The message could not be kept", type="wait")
-    )

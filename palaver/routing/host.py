@@ -11,21 +11,18 @@ from twisted.python.failure import Failure
 from zope.interface import Interface, implementer
 from zope.interface.registry import Components
 
-from palaver import metrics
-from palaver.errors import StanzaError, StorageError
+from palaver.errors import StanzaError
 from palaver.events import Events
 from palaver.interfaces import IHost, IService, ISession
 from palaver.jid import JID
-from palaver.log import Log
 from palaver.routing import delivery, presence
 from palaver.routing.disco import Disco
+from palaver.routing.failures import failed
 from palaver.routing.iqs import BARE, FULL, HOST, SELF, IqRoute, IqTable, Requests, check_request
 from palaver.routing.pipeline import Pipeline, Reply, Step, run
 from palaver.routing.router import Router
 from palaver.routing.users import User
 from palaver.stanza import Child, Stanza
-
-log = Log("host")
 
 # MongooseIM's built-in limit.
 MAX_USER_SESSIONS = 100
@@ -186,10 +183,8 @@ class Host:
         """Have a route answer an IQ; every kind of failure becomes the right error."""
         try:
             answer = self.iqs.call(route, iq)
-        except StanzaError as error:
-            return self.router.bounce(iq, error)
         except Exception:
-            return self.router.bounce(iq, self.failed(route.module, Failure()))
+            return self.router.bounce(iq, failed(route.module, Failure()))
         if isinstance(answer, Stanza) or not isinstance(answer, Awaitable):
             return self._answer(iq, answer)
         waiting = Deferred.fromCoroutine(self._await_answer(route, iq, answer))
@@ -199,39 +194,28 @@ class Host:
     async def _await_answer(self, route: IqRoute, iq: Stanza, answer: Awaitable[Any]) -> None:
         try:
             self._answer(iq, await answer)
-        except StanzaError as error:
-            self.router.bounce(iq, error)
-        except StorageError:
-            log.warn("storage-failed", module=route.module, host=self.domain)
-            self.router.bounce(iq, StanzaError("internal-server-error", type="wait"))
         except Exception:
-            self.router.bounce(iq, self.failed(route.module, Failure()))
+            self.router.bounce(iq, failed(route.module, Failure()))
 
     def _answer(self, iq: Stanza, answer: Any) -> Deferred[Any] | None:
         if not isinstance(answer, Stanza):
             answer = iq.result(answer)
         return self.router.reply(iq, answer)
 
-    # -- what modules get wrong ----------------------------------------------------------------
-
     def guard(self, module: str, function: Callable[..., Any], *arguments: Any) -> Deferred[Any] | None:
         """Call a module's function; a failure is logged and counted, never raised."""
         try:
             answer = function(*arguments)
         except Exception:
-            self.failed(module, Failure())
+            failed(module, Failure())
             return None
         if not isinstance(answer, Awaitable):
             return None
 
         async def wait() -> None:
-            await answer
+            try:
+                await answer
+            except Exception:
+                failed(module, Failure())
 
-        waiting = answer if isinstance(answer, Deferred) else Deferred.fromCoroutine(wait())
-        return waiting.addErrback(lambda failure: self.failed(module, failure) and None)
-
-    def failed(self, module: str, failure: Failure) -> StanzaError:
-        """Log and count a module's failure; gives the error to answer with."""
-        metrics.module_failures[module] += 1
-        log.failure("module-failed", failure, module=module, host=self.domain)
-        return StanzaError("internal-server-error")
+        return Deferred.fromCoroutine(wait())

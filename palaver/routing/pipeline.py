@@ -12,8 +12,10 @@ from enum import Enum
 from typing import Any, NamedTuple
 
 from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 
 from palaver.errors import StanzaError
+from palaver.routing.failures import failed
 from palaver.stanza import Stanza
 
 
@@ -163,13 +165,14 @@ def run(steps: tuple[Step, ...], stanza: Stanza, context: Any) -> Stanza | Verdi
     """Take a stanza through steps; gives the stanza to go on with, or the verdict.
 
     Each handler is called with (stanza, context); context is the session or the user.
-    Only when a handler waits is the answer a Deferred. A `StanzaError` becomes a `Reply`.
+    Only when a handler waits is the answer a Deferred, which never fails: a `StanzaError`, and
+    whatever else a handler raises, becomes a `Reply`.
     """
     for number, step in enumerate(steps):
         try:
             answer = step.handler(stanza, context)
-        except StanzaError as error:
-            return refusal(stanza, error)
+        except Exception:
+            return refusal(stanza, failed(step.module, Failure()))
         if answer is None:
             continue
         if isinstance(answer, Stanza):
@@ -177,22 +180,23 @@ def run(steps: tuple[Step, ...], stanza: Stanza, context: Any) -> Stanza | Verdi
         elif isinstance(answer, Drop | Handled | Reply):
             return answer
         else:
-            return Deferred.fromCoroutine(_go_on(answer, steps[number + 1 :], stanza, context))
+            return Deferred.fromCoroutine(_go_on(answer, steps[number:], stanza, context))
     return stanza
 
 
 async def _go_on(
     waiting: Awaitable[Answer], steps: tuple[Step, ...], stanza: Stanza, context: Any
 ) -> Stanza | Verdict:
+    """Wait for the first step's answer, then take the stanza through the others."""
     try:
         answer = await waiting
-    except StanzaError as error:
-        return refusal(stanza, error)
+    except Exception:
+        return refusal(stanza, failed(steps[0].module, Failure()))
     if isinstance(answer, Stanza):
         stanza = answer
     elif answer is not None:
         return answer
-    rest = run(steps, stanza, context)
+    rest = run(steps[1:], stanza, context)
     return await rest if isinstance(rest, Deferred) else rest
 
 
