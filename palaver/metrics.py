@@ -27,11 +27,20 @@ class Tally(dict[str, int]):
         return 0
 
 
+class Count:
+    """One count without labels: ``metrics.bytes_in.value += n``."""
+
+    __slots__ = ("value",)
+
+    def __init__(self) -> None:
+        self.value = 0
+
+
 class _Counted(NamedTuple):
     name: str
     help: str
     label: str
-    tally: Tally
+    counts: Tally | Count
 
 
 _counted: list[_Counted] = []
@@ -46,14 +55,22 @@ def tally(name: str, help: str, label: str) -> Tally:
     return counts
 
 
+def count(name: str, help: str) -> Count:
+    """Give a new counter without labels, shown as ``palaver_NAME_total``."""
+    counts = Count()
+    _counted.append(_Counted(f"palaver_{name}", help, "", counts))
+    return counts
+
+
 stanzas_received = tally("stanzas_received", "Stanzas that clients sent.", "name")
 stanzas_sent = tally("stanzas_sent", "Stanzas written to clients.", "name")
 stanza_errors = tally("stanza_errors", "Error stanzas made by this server.", "condition")
 stream_errors = tally("stream_errors", "Streams that ended with an error of this server's.", "condition")
 connections = tally("connections", "Connections accepted.", "listener")
 connections_refused = tally("connections_refused", "Connections refused at once.", "reason")
-bytes_in = tally("bytes_in", "Bytes read from sockets, before TLS is counted.", "listener")
-bytes_out = tally("bytes_out", "Bytes written to sockets, before TLS is counted.", "listener")
+bytes_in = count("bytes_in", "Bytes read by streams, without TLS.")
+bytes_out = count("bytes_out", "Bytes written by streams, without TLS.")
+rate_limited = count("rate_limited", "How often a stream was paused because it sent too fast.")
 logins = tally("logins", "Successful authentications.", "mechanism")
 login_failures = tally("login_failures", "Failed authentications.", "reason")
 module_failures = tally("module_failures", "Exceptions in modules.", "module")
@@ -91,9 +108,12 @@ class _Reader(Collector):
 
     def collect(self) -> Iterator[Metric]:
         for name, help, label, counts in _counted:
+            if isinstance(counts, Count):
+                yield CounterMetricFamily(name, help, value=counts.value)
+                continue
             counter = CounterMetricFamily(name, help, labels=[label])
-            for value, count in tuple(counts.items()):
-                counter.add_metric([value], count)
+            for value, number in tuple(counts.items()):
+                counter.add_metric([value], number)
             yield counter
         for name, (help, readers) in tuple(_gauges.items()):
             yield GaugeMetricFamily(name, help, value=sum(read() for read in readers))
@@ -120,4 +140,7 @@ def snapshot() -> dict[str, float]:
 def reset() -> None:
     """Set every counter to zero; for tests, which share the process."""
     for counted in _counted:
-        counted.tally.clear()
+        if isinstance(counted.counts, Count):
+            counted.counts.value = 0
+        else:
+            counted.counts.clear()
