@@ -98,6 +98,9 @@ class IStream(Interface):
 
     secure = Attribute("True when the transport is encrypted.")
     address = Attribute("The peer's IP address as text.")
+    port = Attribute("The peer's port; None when it is not known.")
+    heard = Attribute("When something last came from the peer, in seconds of the host's clock.")
+    authenticated_as = Attribute("The localpart that has logged in; None before the login.")
     session = Attribute("The ISession, once bound; else None.")
     host = Attribute("The IHost of the stream header, once known; else None.")
 
@@ -113,6 +116,16 @@ class IStreamFeature(Interface):
 
     def feature(stream):
         """Give the feature's XML as bytes for this stream now, or None."""
+
+
+class IRegistration(Interface):
+    """Answers XEP-0077 on streams where nobody has logged in."""
+
+    def handle(stream, iq):
+        """Take an IQ whose payload is in jabber:iq:register; gives the answer, or a Deferred of it.
+
+        The answer is a Stanza. Nothing is raised, and no Deferred fails: refusals are error stanzas.
+        """
 
 
 # -- accounts and what the outside world may own --------------------------------------
