@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from twisted.words.xish import domish
 
 from palaver import jid
 from palaver.errors import StanzaError
 from palaver.markup import attributes, element, escape
+from palaver.tree import NS_XML, serialize
+from palaver.tree import parse as parse_element
 
 if TYPE_CHECKING:
     from palaver.interfaces import ISession
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
 NS_CLIENT = "jabber:client"
 NS_SERVER = "jabber:server"
 NS_COMPONENT = "jabber:component:accept"
-NS_XML = "http://www.w3.org/XML/1998/namespace"
 CONTENT_NAMESPACES = frozenset((NS_CLIENT, NS_SERVER, NS_COMPONENT))
 
 Child = tuple[str, str]
@@ -236,49 +237,24 @@ def _payload_name(payload: bytes, ns: str) -> Child:
 
 def from_element(node: domish.Element) -> Stanza:
     """Give the Stanza for a tree, in the client namespace whatever content namespace it has."""
-    ns = NS_CLIENT if not node.uri or node.uri in CONTENT_NAMESPACES else node.uri
-    attrs = {
-        (name if isinstance(name, str) else _attribute_name(name)): value
-        for name, value in node.attributes.items()
-    }
-    children = tuple((child.uri or ns, child.name) for child in node.elements())
-    return Stanza(node.name, attrs, children, serialize(node.children, node.uri or ns), ns)
+    own = node.uri or NS_CLIENT
+    ns = NS_CLIENT if own in CONTENT_NAMESPACES else own
+    attrs = {_attribute_name(name): value for name, value in node.attributes.items()}
+    children = tuple(
+        (ns if child.uri is None or child.uri == own else child.uri, child.name) for child in node.elements()
+    )
+    return Stanza(node.name, attrs, children, serialize(node.children, own), ns)
 
 
-def _attribute_name(name: tuple[str, str]) -> str:
-    return "xml:lang" if name == (NS_XML, "lang") else f"{{{name[0]}}}{name[1]}"
+def _attribute_name(name: str | tuple[str, str]) -> str:
+    if isinstance(name, str):
+        return name
+    return f"xml:{name[1]}" if name[0] == NS_XML else f"{{{name[0]}}}{name[1]}"
 
 
-def serialize(nodes: Iterable[Any], ns: str) -> bytes:
-    """Give nodes as bytes that are well-formed inside an element of namespace ``ns``."""
-    parts = []
-    for node in nodes:
-        if isinstance(node, domish.Element):
-            serializer = domish.SerializerClass(prefixesInScope=["xml"])
-            serializer.serialize(node, defaultUri=ns)
-            parts.append("".join(serializer.getValue()))
-        else:
-            parts.append(domish.escapeToXml(str(node)))
-    return "".join(parts).encode()
-
-
-def parse_element(data: bytes) -> domish.Element:
-    """Read one element whose bytes have been checked already; raises `ValueError` when it is none."""
-    found: list[domish.Element] = []
-    stream = domish.elementStream()
-    stream.DocumentStartEvent = lambda root: None
-    stream.ElementEvent = found.append
-    stream.DocumentEndEvent = lambda: None
-    try:
-        # domish drops text directly below the root, so the element gets a root around it.
-        stream.parse(b"<r>" + data + b"</r>")
-    except domish.ParserError as error:
-        raise ValueError(str(error)) from None
-    if len(found) != 1:
-        raise ValueError("not one element")
-    node = found[0]
-    node.parent = None
-    return node
+def reread(context: bytes, data: bytes) -> Stanza:
+    """Give the Stanza for bytes that lean on the declarations of ``context``, a start tag."""
+    return from_element(parse_element(data, context))
 
 
 def text_element(name: str, ns: str, text: str) -> bytes:
