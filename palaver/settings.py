@@ -108,7 +108,8 @@ class C2sListener(Section):
     interface: Address = Field(default="::", description="The IP address to listen on; :: is every address.")
     port: int = Field(default=5222, ge=0, le=65535, description="The TCP port; 0 takes any free one.")
     tls: Literal["off", "optional", "required", "direct"] = Field(
-        default="required", description="STARTTLS not offered, offered, or demanded; direct: TLS from the first byte."
+        default="required",
+        description="STARTTLS not offered, offered, or demanded; direct: TLS from the first byte.",
     )
     backlog: int = Field(default=1024, ge=1, description="Connections that may wait to be accepted.")
 
@@ -134,7 +135,10 @@ class Listen(Section):
 class Certificate(Section):
     """A certificate with its key, both PEM files."""
 
-    certificate: ExistingFile | None = Field(default=None, description="The certificate and the chain above it.")
+    certificate: ExistingFile | None = Field(
+        default=None,
+        description="The certificate and the chain above it.",
+    )
     key: ExistingFile | None = Field(default=None, description="The private key.")
 
     @model_validator(mode="after")
@@ -148,7 +152,8 @@ class Tls(Certificate):
     """Certificates; without any, a self-signed one is made for each host in ``data_dir``."""
 
     client_ca: ExistingFile | None = Field(
-        default=None, description="Authorities (PEM) whose client certificates are accepted for SASL EXTERNAL."
+        default=None,
+        description="Authorities (PEM) whose client certificates are accepted for SASL EXTERNAL.",
     )
     hosts: dict[Domain, Certificate] = Field(default={}, description="A certificate of its own for a domain.")
 
@@ -198,7 +203,9 @@ class Auth(Section):
         description="internal: accounts in the storage; anonymous: guests with a random name (XEP-0175).",
     )
     sasl_mechanisms: list[Mechanism] | None = Field(
-        default=None, min_length=1, description="Only these are offered; without it, all that the methods can serve."
+        default=None,
+        min_length=1,
+        description="Only these are offered; without it, all that the methods can serve.",
     )
     password: Password = Field(default=Password(), description="How passwords are stored.")
     allow_unencrypted_plain_auth: bool = Field(
@@ -214,15 +221,21 @@ class Limits(Section):
         default=True, description="false takes the rate and connection limits away, for a benchmark."
     )
     c2s_rate_bytes_per_s: Positive = Field(
-        default=256 * KIB, description="Bytes a second from one client; reading pauses above it, nothing is dropped."
+        default=256 * KIB,
+        description="Bytes a second from one client; reading pauses above it, nothing is dropped.",
     )
     c2s_burst_bytes: Positive = Field(
         default=MIB, description="Bytes that a client may send at once before the rate counts."
     )
     max_stanza_bytes: int = Field(
-        default=256 * KIB, ge=10_000, description="The longest stanza; a longer one ends the stream. At least 10000."
+        default=256 * KIB,
+        ge=10_000,
+        description="The longest stanza; a longer one ends the stream. At least 10000.",
     )
-    auth_timeout_s: Seconds = Field(default=300, description="From the connection to the end of authentication.")
+    auth_timeout_s: Seconds = Field(
+        default=300,
+        description="From the connection to the end of authentication.",
+    )
     tls_timeout_s: Seconds = Field(default=60, description="For the TLS handshake.")
     idle_s: Seconds = Field(
         default=840, description="Silence after which a client is asked whether it is still there."
@@ -238,7 +251,10 @@ class Limits(Section):
     max_unauthenticated: Positive = Field(
         default=8192, description="Connections that have not authenticated yet, in all."
     )
-    max_unauthenticated_per_address: Positive = Field(default=2048, description="The same from one IP address.")
+    max_unauthenticated_per_address: Positive = Field(
+        default=2048,
+        description="The same from one IP address.",
+    )
     max_user_sessions: Positive = Field(
         default=100, description="Sessions of one account; one more ends the oldest, as in MongooseIM."
     )
@@ -248,7 +264,7 @@ class Component(Section):
     """A Wokkel handler inside this process that answers for a domain of its own."""
 
     handler: Annotated[str, _matching(HANDLER, "package.module:factory")] = Field(
-       default= description="A callable that gives an XMPPHandler or a list of them."
+        description="A callable that gives an XMPPHandler or a list of them."
     )
     options: dict[str, Any] = Field(default={}, description="Keyword arguments for the callable.")
 
@@ -257,7 +273,7 @@ class IqDisc(Section):
     """How the IQs that a module answers overlap."""
 
     type: Literal["no_queue", "one_queue", "queues", "parallel"] = Field(
-       default= description="no_queue: each sender's in order; one_queue: one after the other; queues: a few at a "
+        description="no_queue: each sender's in order; one_queue: one after the other; queues: a few at a "
         "time; parallel: all at once."
     )
     workers: int = Field(default=10, ge=1, le=1000, description="How many queues the type queues has.")
