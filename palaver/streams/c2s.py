@@ -1,0 +1,394 @@
+"""Client streams (RFC 6120), without a socket: bytes in from a connection, bytes out to it.
+
+A stream goes through the states of `State`; `NEGOTIATION` says which top-level element
+is taken in which. Once bound, stanzas go to the session, one after the other: while one
+waits, for a commit say, the next ones are queued, and with too many of them the connection
+is paused.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections import deque
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from palaver import jid, metrics
+from palaver.auth.sasl import Facts
+from palaver.errors import StanzaError, StreamError
+from palaver.framing import Framer, StreamHeader
+from palaver.interfaces import IRegistration, IStream
+from palaver.log import Log
+from palaver.markup import attributes, element
+from palaver.routing.failures import failed
+from palaver.routing.users import bind
+from palaver.stanza import NS_CLIENT, Stanza
+from palaver.streams import features
+from palaver.streams.sasl import NS_SASL, StreamLogin
+from palaver.streams.settings import StreamSettings
+
+if TYPE_CHECKING:
+    from palaver.routing.host import Host
+    from palaver.routing.sessions import Session
+
+log = Log("c2s")
+
+NS_BIND = "urn:ietf:params:xml:ns:xmpp-bind"
+NS_SESSION = "urn:ietf:params:xml:ns:xmpp-session"
+NS_TLS = "urn:ietf:params:xml:ns:xmpp-tls"
+NS_REGISTER = "jabber:iq:register"
+
+STANZAS = frozenset(("message", "presence", "iq"))
+STREAM_ID_BYTES = 12
+
+
+class State(Enum):
+    """How far a stream has come."""
+
+    OPENING = "opening"
+    """No stream header yet, or none since the restart."""
+    NEGOTIATING = "negotiating"
+    """The features are out; nobody has logged in."""
+    AUTHENTICATED = "authenticated"
+    """Logged in; no resource bound."""
+    BOUND = "bound"
+    CLOSED = "closed"
+
+
+NEGOTIATION = {
+    (State.NEGOTIATING, NS_TLS, "starttls"): "_start_tls",
+    (State.NEGOTIATING, NS_SASL, "auth"): "_login",
+    (State.NEGOTIATING, NS_SASL, "response"): "_login",
+    (State.NEGOTIATING, NS_SASL, "abort"): "_login",
+    (State.NEGOTIATING, NS_CLIENT, "iq"): "_register",
+    (State.AUTHENTICATED, NS_CLIENT, "iq"): "_bind",
+}
+
+
+@implementer(IStream)
+class ClientStream:
+    """One client's stream, over whatever connection carries its bytes."""
+
+    __slots__ = (
+        "_encrypting", "_feeding", "_framer", "_held", "_login_state", "_queue", "_resuming", "address", "authenticated_as",
+        "connection", "documents", "host", "hosts", "session", "settings", "state",
+    )  # fmt: skip
+
+    def __init__(self, connection: Any, hosts: dict[str, Host], settings: StreamSettings) -> None:
+        """``hosts`` by domain, the first one speaking when no other is known."""
+        self.connection = connection
+        self.address: str = connection.address
+        self.hosts = hosts
+        self.settings = settings
+        self.host: Any = None
+        self.state = State.OPENING
+        self.session: Session | None = None
+        # The localpart, and what its login read, between the login and the binding.
+        self.authenticated_as: str | None = None
+        self.documents: Any = None
+        self._framer = Framer(self, settings.max_unauthenticated_bytes)
+        self._login_state: StreamLogin | None = None
+        # Bytes that came while a step of the negotiation is under way.
+        self._held: list[bytes] | None = None
+        self._feeding = False
+        self._resuming = False
+        self._encrypting = False
+        # Stanzas that came while an earlier one waits; None while none does.
+        self._queue: deque[Stanza] | None = None
+
+    @property
+    def secure(self) -> bool:
+        """True over TLS."""
+        return bool(self.connection.secure)
+
+    @property
+    def authenticated(self) -> bool:
+        """True once somebody has logged in."""
+        return self.state in (State.AUTHENTICATED, State.BOUND) or self.authenticated_as is not None
+
+    def facts(self) -> Facts:
+        """Give what SASL needs to know of the connection."""
+        return Facts(
+            self.host.domain, self.secure, self.connection.bindings(), self.connection.certificate()
+        )
+
+    # -- from the connection ------------------------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes as they came."""
+        if self.state is State.CLOSED:
+            return
+        if self._held is not None:
+            self._held.append(data)
+            return
+        self._feeding = True
+        try:
+            rest = self._framer.feed(data)
+        except StreamError as error:
+            self.end(error)
+            return
+        finally:
+            self._feeding = False
+        if self._held is not None:
+            if rest:
+                self._held.insert(0, rest)
+            if self._resuming:
+                self._read_on()
+        elif self._encrypting:
+            # What came behind <starttls/> was written in the clear, whatever it says (STARTTLS injection).
+            self._encrypting = False
+        elif rest:
+            self.data_received(rest)
+
+    def connection_lost(self) -> None:
+        """The connection is gone."""
+        self._close_session("Disconnected")
+        self.state = State.CLOSED
+        self._queue = None
+
+    def time_out(self) -> None:
+        """The login has taken too long."""
+        self.end(StreamError("connection-timeout", "The login has taken too long"))
+
+    # -- to the connection ----------------------------------------------------------------
+
+    def write(self, data: bytes) -> None:
+        """See IStream."""
+        if self.state is not State.CLOSED:
+            self.connection.write(data)
+
+    def end(self, error: StreamError | None = None) -> None:
+        """See IStream."""
+        if self.state is State.CLOSED:
+            return
+        if error is not None:
+            metrics.stream_errors[error.condition] += 1
+            log.info("stream-error", address=self.address, condition=error.condition, text=error.text)
+            if self.state is State.OPENING:
+                self._write_header(None)
+            self.write(error.encode())
+        self._close_session(error.text if error is not None else None)
+        self.write(b"</stream:stream>")
+        self.state = State.CLOSED
+        self._queue = None
+        self.connection.close()
+
+    def _close_session(self, status: str | None) -> None:
+        session, self.session = self.session, None
+        if session is not None:
+            log.info("session-ended", jid=session.jid, address=self.address)
+            session.unbind(status)
+
+    # -- holding bytes back while the negotiation waits ---------------------------------------
+
+    def hold(self) -> None:
+        """Read nothing behind the current element until `go_on`."""
+        self._held = []
+        self._framer.stop()
+        self.connection.pause()
+
+    def go_on(self) -> None:
+        """Read what was held back."""
+        if self._feeding:
+            self._resuming = True
+        else:
+            self._read_on()
+
+    def _read_on(self) -> None:
+        held, self._held, self._resuming = self._held, None, False
+        self.connection.resume()
+        if held and self.state is not State.CLOSED:
+            self.data_received(b"".join(held))
+
+    def restart(self) -> None:
+        """Expect a new stream header; what was learnt before it no longer counts (RFC 6120 section 4.3.3)."""
+        self.state = State.OPENING
+        self._framer.reset()
+
+    # -- from the framer -------------------------------------------------------------------------
+
+    def stream_opened(self, header: StreamHeader) -> None:
+        """Answer a stream header with ours and the features."""
+        self.host = self._check_header(header)
+        self._write_header(header)
+        if self.authenticated_as is not None:
+            self.state = State.AUTHENTICATED
+        else:
+            self.state = State.NEGOTIATING
+        self.write(features.encode(self))
+
+    def stream_closed(self) -> None:
+        """The client says good-bye."""
+        self.end()
+
+    def stanza_received(self, stanza: Stanza) -> None:
+        """Take a top-level element in its turn."""
+        queue = self._queue
+        if queue is not None:
+            queue.append(stanza)
+            if len(queue) == self.settings.max_pending_stanzas:
+                self.connection.pause()
+            return
+        waiting = self._take(stanza)
+        if waiting is not None:
+            self._queue = deque()
+            waiting.addBoth(self._settled)
+
+    def _settled(self, outcome: Any) -> None:
+        """Go on with the queue; what an earlier stanza waited for is done."""
+        if isinstance(outcome, Failure):
+            failed("core", outcome)
+        queue = self._queue
+        while queue:
+            if len(queue) == self.settings.max_pending_stanzas:
+                self.connection.resume()
+            waiting = self._take(queue.popleft())
+            if waiting is not None and self._queue is not None:
+                waiting.addBoth(self._settled)
+                return
+        self._queue = None
+
+    def _take(self, stanza: Stanza) -> Deferred[Any] | None:
+        session = self.session
+        if session is None or stanza.ns != NS_CLIENT or stanza.name not in STANZAS:
+            return self._take_other(stanza)
+        metrics.stanzas_received[stanza.name] += 1
+        # Whatever the client wrote: a stanza is from its full JID (RFC 6120 section 8.1.2.1).
+        stanza.attrs["from"] = session.jid.full
+        stanza.origin = session
+        try:
+            return session.receive(stanza)
+        except Exception:
+            session.host.router.bounce(stanza, failed("core", Failure()))
+            return None
+
+    # -- negotiation -------------------------------------------------------------------------------
+
+    def _take_other(self, stanza: Stanza) -> Deferred[Any] | None:
+        """Take what is no stanza of a session."""
+        if self.state is State.CLOSED:
+            return None
+        name = NEGOTIATION.get((self.state, stanza.ns, stanza.name))
+        try:
+            if name is not None:
+                waiting: Deferred[Any] | None = getattr(self, name)(stanza)
+                return waiting
+            nonza = self.host.nonzas.get((stanza.ns, stanza.name)) if self.host is not None else None
+            if nonza is not None:
+                return self.host.guard("nonza", nonza, stanza, self)
+            self._refuse(stanza)
+        except StreamError as error:
+            self.end(error)
+        return None
+
+    def _refuse(self, stanza: Stanza) -> None:
+        if stanza.ns == NS_CLIENT and stanza.name in STANZAS:
+            raise StreamError("not-authorized", "Log in and bind a resource first")
+        if stanza.ns in (NS_SASL, NS_TLS):
+            raise StreamError("policy-violation", f"<{stanza.name}/> does not belong here")
+        raise StreamError("unsupported-stanza-type")
+
+    def _check_header(self, header: StreamHeader) -> Host:
+        """Give the host that the client wants (RFC 6120 section 4.7)."""
+        if header.ns != NS_CLIENT:
+            raise StreamError("invalid-namespace", f"A client's stream has the namespace {NS_CLIENT}")
+        to = header.attrs.get("to")
+        if to is None:
+            raise StreamError("improper-addressing", "The stream header has no to")
+        try:
+            domain = jid.prepare_domain(to)
+        except jid.InvalidJID as error:
+            raise StreamError("improper-addressing", str(error)) from None
+        host = self.hosts.get(domain)
+        if host is None:
+            raise StreamError("host-unknown")
+        if self.host is not None and host is not self.host:
+            raise StreamError("not-authorized", "A restarted stream is for the same host")
+        if header.attrs.get("version", "0.9").partition(".")[0] in ("", "0"):
+            raise StreamError("unsupported-version", "This server speaks XMPP 1.0")
+        return host
+
+    def _write_header(self, header: StreamHeader | None) -> None:
+        host = self.host or next(iter(self.hosts.values()))
+        attrs = {
+            "id": secrets.token_urlsafe(STREAM_ID_BYTES),
+            "from": host.domain,
+            "version": "1.0",
+            "xml:lang": self.settings.language,
+        }
+        if header is not None and (sender := header.attrs.get("from")) is not None:
+            attrs["to"] = sender
+        self.connection.write(
+            b"<?xml version='1.0'?><stream:stream xmlns='jabber:client'"
+            b" xmlns:stream='http://etherx.jabber.org/streams'%b>" % attributes(attrs).encode()
+        )
+
+    def _start_tls(self, stanza: Stanza) -> None:
+        """Begin TLS (RFC 6120 section 5)."""
+        if self.secure or self.settings.tls not in ("optional", "required"):
+            self.write(element("failure", NS_TLS))
+            raise StreamError("policy-violation", "There is no TLS to start here")
+        self.restart()
+        self.host = None
+        self._login_state = None
+        self._encrypting = True
+        self.connection.write(element("proceed", NS_TLS))
+        self.connection.start_tls()
+
+    def _login(self, stanza: Stanza) -> None:
+        if self._login_state is None:
+            self._login_state = StreamLogin(self)
+        self._login_state.receive(stanza)
+
+    def logged_in(self, local: str, documents: Any) -> None:
+        """Somebody has proved who they are; a new stream begins."""
+        self.authenticated_as = local
+        self.documents = documents
+        self._login_state = None
+        self.connection.authenticated()
+        self.restart()
+        self._framer.max_stanza_bytes = self.settings.max_stanza_bytes
+
+    def _register(self, iq: Stanza) -> Deferred[Any] | None:
+        """Let mod_register answer before the login (XEP-0077); anything else is too early."""
+        registration = self.host.query(IRegistration)
+        if registration is None or iq.payload is None or iq.payload[0] != NS_REGISTER:
+            self._refuse(iq)
+        return Deferred.fromCoroutine(self._answer(iq, registration.handle(self, iq)))
+
+    async def _answer(self, iq: Stanza, waiting: Any) -> None:
+        try:
+            answer = await waiting if isinstance(waiting, Deferred) else waiting
+        except Exception:
+            answer = iq.error(failed("mod_register", Failure()))
+        self.write(answer.encode())
+
+    def _bind(self, iq: Stanza) -> Deferred[Any] | None:
+        """Bind a resource (RFC 6120 section 7)."""
+        if iq.type != "set" or iq.payload != (NS_BIND, "bind"):
+            self._refuse(iq)
+        return Deferred.fromCoroutine(self._bound(iq))
+
+    async def _bound(self, iq: Stanza) -> None:
+        node = iq.child(NS_BIND, "bind")
+        wanted = next((str(child) for child in node.elements(NS_BIND, "resource")), None) if node else None
+        local, documents = self.authenticated_as, self.documents
+        assert local is not None
+        try:
+            session = await bind(self.host, self, local, wanted, documents)
+        except StanzaError as error:
+            self.write(iq.error(error).encode())
+            return
+        if self.state is State.CLOSED:
+            session.unbind()
+            return
+        self.session = session
+        self.documents = None
+        self.state = State.BOUND
+        log.info("session-bound", jid=session.jid, address=self.address, secure=self.secure)
+        payload = element("bind", NS_BIND, element("jid", None, session.jid.full.encode()))
+        session.send(iq.replace(to=None, from_=None).result(payload))

@@ -1,0 +1,73 @@
+"""Stream features, in the order of XEP-0170."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from palaver.markup import element
+
+if TYPE_CHECKING:
+    from palaver.streams.c2s import ClientStream
+
+NS_TLS = "urn:ietf:params:xml:ns:xmpp-tls"
+NS_SASL = "urn:ietf:params:xml:ns:xmpp-sasl"
+NS_BINDINGS = "urn:xmpp:sasl-cb:0"
+NS_BIND = "urn:ietf:params:xml:ns:xmpp-bind"
+NS_SESSION = "urn:ietf:params:xml:ns:xmpp-session"
+NS_LIMITS = "urn:xmpp:stream-limits:0"
+
+
+def encode(stream: ClientStream) -> bytes:
+    """Give ``<stream:features/>`` for what the stream may do now."""
+    if stream.authenticated_as is None:
+        parts = _before_login(stream)
+    else:
+        parts = [
+            element("bind", NS_BIND),
+            element("session", NS_SESSION, element("optional")),
+            *_of_modules(stream),
+        ]
+    parts.append(_limits(stream))
+    return b"<stream:features>%b</stream:features>" % b"".join(parts)
+
+
+def _before_login(stream: ClientStream) -> list[bytes]:
+    parts = []
+    if not stream.secure and stream.settings.tls in ("optional", "required"):
+        required = stream.settings.tls == "required"
+        parts.append(element("starttls", NS_TLS, element("required") if required else b""))
+        if required:
+            return parts
+    return parts + mechanisms(stream) + _of_modules(stream)
+
+
+def mechanisms(stream: ClientStream) -> list[bytes]:
+    """Give the SASL mechanisms, and the channel bindings (XEP-0440) that go with them."""
+    facts = stream.facts()
+    offered = stream.host.authenticator.mechanisms(facts)
+    if not offered:
+        return []
+    names = b"".join(element("mechanism", None, name.encode()) for name in offered)
+    parts = [element("mechanisms", NS_SASL, names)]
+    types = stream.host.authenticator.binding_types(facts)
+    if types:
+        inner = b"".join(element("channel-binding", None, b"", type=name) for name in types)
+        parts.append(element("sasl-channel-binding", NS_BINDINGS, inner))
+    return parts
+
+
+def _of_modules(stream: ClientStream) -> list[bytes]:
+    found = (feature(stream) for feature in stream.host.stream_features)
+    return [feature for feature in found if feature is not None]
+
+
+def _limits(stream: ClientStream) -> bytes:
+    """Say how large a stanza may be and how long silence may last (XEP-0478)."""
+    settings = stream.settings
+    size = settings.max_stanza_bytes if stream.authenticated else settings.max_unauthenticated_bytes
+    return element(
+        "limits",
+        NS_LIMITS,
+        element("max-bytes", None, str(size).encode())
+        + element("idle-seconds", None, str(int(settings.idle_s)).encode()),
+    )

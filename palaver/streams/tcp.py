@@ -1,0 +1,286 @@
+"""TCP below client streams: bytes in, bytes out, TLS, back-pressure and rate limits; no XML."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from twisted.internet.interfaces import IHandshakeListener, IPullProducer, IPushProducer
+from twisted.internet.protocol import Protocol
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from palaver import metrics
+from palaver.log import Log
+from palaver.streams.admission import Admission
+from palaver.streams.flush import Flusher
+from palaver.streams.settings import StreamSettings
+from palaver.streams.wheel import Wheel
+
+log = Log("tcp")
+
+# A socket that has not taken what is due to be closed by then is cut off.
+CLOSE_TIMEOUT_S = 5.0
+
+
+class Listener:
+    """What the connections of one listening port share; a Twisted factory for `Connection`."""
+
+    noisy = False
+
+    def __init__(
+        self,
+        name: str,
+        settings: StreamSettings,
+        clock: Any,
+        flusher: Flusher,
+        wheel: Wheel,
+        admission: Admission,
+        tls: Any,
+        make_stream: Callable[[Connection], Any],
+    ) -> None:
+        self.name = name
+        self.settings = settings
+        self.clock = clock
+        self.flusher = flusher
+        self.wheel = wheel
+        self.admission = admission
+        self.tls = tls
+        self.make_stream = make_stream
+        self.connections: set[Connection] = set()
+
+    def buildProtocol(self, address: Any) -> Connection | None:
+        """Give a connection, or None (the socket is closed at once) when there are too many strangers."""
+        host = getattr(address, "host", "local")
+        if not self.admission.admit(host):
+            metrics.connections_refused[self.name] += 1
+            return None
+        metrics.connections[self.name] += 1
+        return Connection(self, host)
+
+    def doStart(self) -> None:
+        """See IProtocolFactory."""
+
+    def doStop(self) -> None:
+        """See IProtocolFactory."""
+
+
+@implementer(IPushProducer, IPullProducer, IHandshakeListener)
+class Connection(Protocol):
+    """One accepted socket. ``stream`` gets the bytes; see `palaver.streams.c2s.ClientStream`."""
+
+    transport: Any
+
+    __slots__ = (
+        "_blocked", "_last_read", "_on_deadline", "_out", "_paused", "_stranger", "_tokens", "_unsent",
+        "address", "deadline", "factory", "secure", "stream",
+    )  # fmt: skip
+
+    def __init__(self, factory: Listener, address: str) -> None:
+        self.factory: Any = factory
+        self.address = address
+        self.secure = False
+        self.stream: Any = None
+        self.deadline: float | None = None
+        self._on_deadline: Callable[[], None] | None = None
+        self._out: list[bytes] = []
+        # Bytes queued here while the socket takes none.
+        self._unsent = 0
+        self._blocked = False
+        self._paused = 0
+        self._last_read = factory.wheel.now()
+        self._tokens = factory.settings.burst
+        self._stranger = True
+
+    # -- the socket speaks -----------------------------------------------------------
+
+    def connectionMade(self) -> None:
+        """Begin: a stream, a deadline for its login, TLS at once on a direct-TLS port."""
+        factory = self.factory
+        self.transport.setTcpKeepAlive(True)
+        self.transport.setTcpNoDelay(True)
+        factory.connections.add(self)
+        self.stream = factory.make_stream(self)
+        self._restore_deadline()
+        if factory.settings.tls == "direct":
+            self.start_tls()
+
+    def dataReceived(self, data: bytes) -> None:
+        """Count the bytes, then give them to the stream."""
+        metrics.bytes_in[self.factory.name] += len(data)
+        rate = self.factory.settings.rate
+        now = self._last_read
+        self._last_read = self.factory.wheel.now()
+        if rate is not None:
+            self._spend(len(data), rate, self._last_read - now)
+        self.stream.data_received(data)
+
+    def connectionLost(self, reason: Failure | None = None) -> None:
+        """The socket is gone, whoever closed it."""
+        self.authenticated()
+        self.deadline = None
+        self._on_deadline = None
+        self._out.clear()
+        self.factory.connections.discard(self)
+        if self.stream is not None:
+            self.stream.connection_lost()
+
+    def handshakeCompleted(self) -> None:
+        """TLS is up; the time for the login goes on from here."""
+        self._restore_deadline()
+
+    # -- the stream speaks --------------------------------------------------------------
+
+    def write(self, data: bytes) -> None:
+        """Queue bytes; they leave with the others of this reactor turn."""
+        if self._blocked:
+            self._unsent += len(data)
+            if self._unsent > self.factory.settings.max_unsent_bytes:
+                self._cut()
+                return
+        elif not self._out:
+            self.factory.flusher.add(self)
+        self._out.append(data)
+
+    def flush(self) -> None:
+        """Send what is queued, as far as the socket takes it."""
+        out = self._out
+        if self._blocked or not out or self.transport is None:
+            return
+        data = out[0] if len(out) == 1 else b"".join(out)
+        out.clear()
+        metrics.bytes_out[self.factory.name] += len(data)
+        if self.secure:
+            self.transport.write(data)
+            return
+        # Straight to the socket: the reactor's own way costs two epoll_ctl calls and a turn.
+        sent = self.transport.writeSomeData(data)
+        if not isinstance(sent, int):
+            self.transport.connectionLost(Failure(sent))
+        elif sent < len(data):
+            self._blocked = True
+            self.transport.write(data[sent:])
+            self.transport.registerProducer(self, False)
+            self._watch_reader()
+
+    def start_tls(self) -> None:
+        """Speak TLS from here on; what was queued leaves before it."""
+        self.flush()
+        self.secure = True
+        self.expire_in(self.factory.settings.tls_timeout_s, self._cut)
+        self.transport.startTLS(self.factory.tls.for_server())
+        self.transport.registerProducer(self, True)
+
+    def bindings(self) -> Mapping[str, Callable[[], bytes]]:
+        """Give the channel bindings of the TLS connection; none without TLS."""
+        return self.factory.tls.bindings(self.transport) if self.secure else {}
+
+    def certificate(self) -> Any:
+        """Give the client's verified certificate, or None."""
+        return self.factory.tls.client_certificate(self.transport) if self.secure else None
+
+    def close(self) -> None:
+        """Send what is queued, then close; a peer that does not take it is cut off."""
+        if self.transport is None:
+            return
+        self.flush()
+        if self._out:
+            self.transport.write(b"".join(self._out))
+            self._out.clear()
+        self.expire_in(CLOSE_TIMEOUT_S, self._cut)
+        self.transport.loseConnection()
+
+    def authenticated(self) -> None:
+        """The login is done (or the socket gone): it counts among the strangers no more."""
+        if self._stranger:
+            self._stranger = False
+            self.factory.admission.dismiss(self.address)
+            self._restore_deadline()
+
+    # -- reading: pause and resume, by any number of reasons ---------------------------------
+
+    def pause(self) -> None:
+        """Read no more until `resume` has been called as often."""
+        self._paused += 1
+        if self._paused == 1:
+            self.transport.pauseProducing()
+
+    def resume(self) -> None:
+        """Take one reason to pause away."""
+        self._paused -= 1
+        if self._paused == 0 and self.transport is not None and not self.transport.disconnected:
+            self.transport.resumeProducing()
+
+    def _spend(self, size: int, rate: float, passed: float) -> None:
+        """Take bytes from the token bucket; when it is empty, stop reading until it is not."""
+        self._tokens = min(self.factory.settings.burst, self._tokens + passed * rate) - size
+        if self._tokens < 0:
+            metrics.rate_limited[self.factory.name] += 1
+            self.pause()
+            self.factory.clock.callLater(-self._tokens / rate, self.resume)
+
+    # -- IPushProducer and IPullProducer: the peer's reading speed ---------------------------
+
+    def pauseProducing(self) -> None:
+        """The TLS connection has more than it can send; keep what comes."""
+        self._blocked = True
+        self._watch_reader()
+
+    def resumeProducing(self) -> None:
+        """All is sent; go on with what was kept meanwhile."""
+        if not self._blocked:
+            return
+        if not self.secure:
+            if self.transport.dataBuffer or self.transport._tempDataBuffer:
+                # A pull producer is asked once when it is registered, before anything was sent.
+                return
+            self.transport.unregisterProducer()
+        self._blocked = False
+        self._unsent = 0
+        self._restore_deadline()
+        self.flush()
+
+    def stopProducing(self) -> None:
+        """The connection is going away."""
+
+    def _watch_reader(self) -> None:
+        self.expire_in(self.factory.settings.write_timeout_s, self._cut)
+
+    # -- deadlines -----------------------------------------------------------------------------
+
+    def expire_in(self, seconds: float, then: Callable[[], None]) -> None:
+        """Set what happens when the time is over; it replaces what was set before."""
+        self._on_deadline = then
+        self.deadline = self.factory.wheel.now() + seconds
+        self.factory.wheel.watch(self)
+
+    def deadline_passed(self) -> None:
+        """See HasDeadline."""
+        then, self._on_deadline, self.deadline = self._on_deadline, None, None
+        if then is not None:
+            then()
+
+    def _restore_deadline(self) -> None:
+        """Wait for what an undisturbed connection waits for: its login, then a sign of life."""
+        settings = self.factory.settings
+        if self._stranger:
+            self.expire_in(settings.auth_timeout_s, self._login_timed_out)
+        else:
+            self.expire_in(settings.idle_s, self._idle)
+
+    def _login_timed_out(self) -> None:
+        metrics.login_failures["timeout"] += 1
+        self.stream.time_out()
+
+    def _idle(self) -> None:
+        """A space makes a dead connection show itself, when nothing was read for long."""
+        idle = self.factory.settings.idle_s
+        quiet = self.factory.wheel.now() - self._last_read
+        if quiet >= idle:
+            self.write(b" ")
+            quiet = 0.0
+        self.expire_in(idle - quiet, self._idle)
+
+    def _cut(self) -> None:
+        log.info("cut-off", address=self.address)
+        self.transport.abortConnection()
