@@ -134,6 +134,8 @@ class IRegistration(Interface):
 class IAccounts(Interface):
     """The accounts of a host. Every method gives a Deferred."""
 
+    hashes = Attribute("Names of palaver.auth.keys.HASHES for which accounts have keys; none: no SCRAM.")
+
     def credentials(local):
         """Give palaver.auth.accounts.Credentials (SCRAM keys, flags), or None when there is no such account."""
 
@@ -144,10 +146,10 @@ class IAccounts(Interface):
         """Give True when there is such an account."""
 
     def create(local, password):
-        """Make an account. Fails with AccountExists, or NotSupported."""
+        """Make an account. Fails with AccountExists, InvalidPassword or NotSupported."""
 
     def set_password(local, password):
-        """Change the password. Fails with NoSuchAccount, or NotSupported."""
+        """Change the password. Fails with NoSuchAccount, InvalidPassword or NotSupported."""
 
     def delete(local):
         """Remove the account and everything stored for it. Fails with NoSuchAccount, or NotSupported."""

@@ -1,0 +1,164 @@
+"""SASL for one host (RFC 6120 section 6): which mechanisms are offered, and one exchange at a time.
+
+Nothing here knows XML or base64, so that the profile of RFC 6120 and that of XEP-0388 share it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from twisted.internet.defer import CancelledError, Deferred, fail, maybeDeferred, succeed
+from twisted.python.failure import Failure
+
+from palaver.auth.exchange import Challenge, Facts, Mechanism, SaslFailure, Success
+from palaver.auth.keys import HASHES, Hash, Keys, decoy
+from palaver.auth.mechanisms import Anonymous, External, Plain
+from palaver.auth.scram import Scram
+from palaver.log import Log
+
+if TYPE_CHECKING:
+    from palaver.interfaces import IAccounts
+
+__all__ = ["AuthSettings", "Authenticator", "Challenge", "Exchange", "Facts", "SaslFailure", "Success"]
+
+SCRAM = {hash_.mechanism: hash_ for hash_ in HASHES.values()}
+# The order of preference, and everything there is.
+MECHANISMS = ("EXTERNAL", *(f"{name}-PLUS" for name in SCRAM), *SCRAM, "PLAIN", "ANONYMOUS")
+
+log = Log("auth")
+
+
+@dataclass(frozen=True)
+class AuthSettings:
+    """How people may log in to a host.
+
+    ``secret`` stays the same over restarts. ``mechanisms`` are names in the order to offer them,
+    None for all. ``unencrypted_plain`` allows PLAIN where the stream is not encrypted.
+    ``anonymous`` and ``external`` switch these methods on. ``iterations`` is what absent accounts
+    pretend to have (see `palaver.auth.keys.decoy`).
+    """
+
+    secret: bytes
+    mechanisms: tuple[str, ...] | None = None
+    unencrypted_plain: bool = False
+    anonymous: bool = False
+    external: bool = False
+    iterations: int = 10000
+
+
+class Authenticator:
+    """Begins exchanges for one host."""
+
+    def __init__(self, accounts: IAccounts, settings: AuthSettings) -> None:
+        self._accounts = accounts
+        self._settings = settings
+        self._known = settings.mechanisms if settings.mechanisms is not None else MECHANISMS
+        # By what decides: are there bindings, is the stream encrypted, is there a certificate.
+        self._offers: dict[tuple[bool, bool, bool], tuple[str, ...]] = {}
+
+    def mechanisms(self, facts: Facts) -> tuple[str, ...]:
+        """Give the names to offer on this stream, preferred ones first."""
+        key = (bool(facts.bindings), facts.secure, facts.certificate is not None)
+        offer = self._offers.get(key)
+        if offer is None:
+            offer = tuple(name for name in self._known if self._refusal(name, *key) is None)
+            self._offers[key] = offer
+        return offer
+
+    def binding_types(self, facts: Facts) -> tuple[str, ...]:
+        """Give the channel binding types to announce (XEP-0440); none when no -PLUS is offered."""
+        plus = any(name.endswith("-PLUS") for name in self.mechanisms(facts))
+        return tuple(facts.bindings) if plus else ()
+
+    def begin(self, mechanism: str, facts: Facts) -> Exchange:
+        """Begin an exchange; raises SaslFailure when the mechanism is not to be had on this stream."""
+        refusal = self._refusal(mechanism, bool(facts.bindings), facts.secure, facts.certificate is not None)
+        if refusal is not None:
+            raise SaslFailure(refusal)
+        return Exchange(self._make(mechanism, facts), silent_start=mechanism == "ANONYMOUS")
+
+    def _refusal(self, mechanism: str, bindings: bool, secure: bool, certificate: bool) -> str | None:
+        """Give the condition that says why a mechanism is not to be had, or None when it is."""
+        if mechanism not in MECHANISMS:
+            return "invalid-mechanism"
+        if mechanism not in self._known:
+            return "mechanism-too-weak"
+        hash_ = SCRAM.get(mechanism.removesuffix("-PLUS"))
+        if mechanism == "PLAIN":
+            return None if secure or self._settings.unencrypted_plain else "encryption-required"
+        if hash_ is not None:
+            usable = hash_.name in self._accounts.hashes and (bindings or not mechanism.endswith("-PLUS"))
+        elif mechanism == "EXTERNAL":
+            usable = self._settings.external and certificate
+        else:
+            usable = self._settings.anonymous
+        return None if usable else "invalid-mechanism"
+
+    def _make(self, mechanism: str, facts: Facts) -> Mechanism:
+        if mechanism == "PLAIN":
+            return Plain(self._accounts, facts)
+        if mechanism == "EXTERNAL":
+            return External(self._accounts, facts)
+        if mechanism == "ANONYMOUS":
+            return Anonymous()
+        name = mechanism.removesuffix("-PLUS")
+        return Scram(SCRAM[name], name != mechanism, self._accounts, facts, self._decoy)
+
+    def _decoy(self, local: str, hash_: Hash) -> Keys:
+        return decoy(self._settings.secret, local, hash_, self._settings.iterations)
+
+
+class Exchange:
+    """One attempt to log in: `step` with each message of the client until it succeeds or fails."""
+
+    __slots__ = ("_fresh", "_mechanism", "_silent_start", "_waiting")
+
+    def __init__(self, mechanism: Mechanism, *, silent_start: bool = False) -> None:
+        """``silent_start``: the mechanism needs no message at all (XEP-0175 example 2)."""
+        self._mechanism: Mechanism | None = mechanism
+        self._fresh = True
+        self._silent_start = silent_start
+        self._waiting: Deferred[Challenge | Success] | None = None
+
+    def step(self, data: bytes | None) -> Deferred[Challenge | Success]:
+        """Take the client's next message; None when it sent none, as ``<auth/>`` without text.
+
+        Gives a Deferred of Challenge or Success. It fails with SaslFailure, and then, as
+        after Success, the exchange is over: a further step fails with not-authorized.
+        """
+        if self._mechanism is None or self._waiting is not None:
+            self._mechanism = None
+            return fail(SaslFailure("not-authorized", "out of order"))
+        if data is None and self._fresh and not self._silent_start:
+            self._fresh = False
+            return succeed(Challenge(b""))
+        self._fresh = False
+        answer: Deferred[Challenge | Success] = maybeDeferred(self._mechanism.step, data or b"")
+        self._waiting = answer
+        return answer.addCallbacks(self._answered, self._failed)
+
+    def abort(self) -> None:
+        """End the exchange (``<abort/>``, or the stream is gone); a waiting step fails with ``aborted``."""
+        self._mechanism = None
+        if self._waiting is not None:
+            self._waiting.cancel()
+
+    def _answered(self, answer: Challenge | Success) -> Challenge | Success:
+        self._waiting = None
+        if self._mechanism is None:
+            raise SaslFailure("not-authorized", "out of order")
+        if isinstance(answer, Success):
+            self._mechanism = None
+        return answer
+
+    def _failed(self, failure: Failure) -> Failure:
+        """Make every failure a SaslFailure; one that is not the client's fault is logged."""
+        self._waiting = None
+        self._mechanism = None
+        if failure.check(SaslFailure):
+            return failure
+        if failure.check(CancelledError):
+            return Failure(SaslFailure("aborted"))
+        log.failure("backend-failed", failure)
+        return Failure(SaslFailure("temporary-auth-failure"))
