@@ -144,12 +144,11 @@ class Config:
     def components(self) -> dict[str, Component]:
         """Give the in-process components by domain, prepared, @HOST@ taken for each host in turn."""
         return {
-            jid.prepare_domain(domain): component.model_copy(update={"options": options})
-            for host in self.hosts
-            for domain, component, options in (
-                (for_host(domain, host), component, for_host(component.options, host))
-                for domain, component in self._root.components.items()
+            jid.prepare_domain(for_host(domain, host)): component.model_copy(
+                update={"options": for_host(component.options, host)}
             )
+            for domain, component in self._root.components.items()
+            for host in _hosts_of(domain, self.hosts)
         }
 
 
@@ -164,6 +163,11 @@ def for_host(value: Any, host: str) -> Any:
     return value
 
 
+def _hosts_of(domain: str, hosts: list[str]) -> list[str]:
+    """Give the hosts that a component's domain is made for: one when it does not name them."""
+    return hosts if HOST in domain else hosts[:1]
+
+
 def _makers(more: Iterable[Any]) -> dict[str, Any]:
     """Give every module maker by name; raises `ConfigError` when two have one name."""
     found: dict[str, Any] = {}
@@ -175,7 +179,7 @@ def _makers(more: Iterable[Any]) -> dict[str, Any]:
 
 
 def _load(maker: Any) -> Any:
-    return namedAny(maker.target)  # type: ignore[no-untyped-call]
+    return namedAny(maker.target)
 
 
 def _choose(maker: Any, table: Table, host: str, file: str, at: Key) -> ModuleChoice:
@@ -219,16 +223,13 @@ def _wrong_hosts(root: Root, file: str) -> Iterator[Mistake]:
             yield Mistake(file, dotted(("host_config", number, "host")), message)
     taken = set(hosts)
     for domain in root.components:
-        for host in hosts if HOST in domain else hosts[:1]:
-            message = None
+        for host in _hosts_of(domain, hosts):
             try:
                 prepared = jid.prepare_domain(for_host(domain, host))
+                message = f"the domain {prepared} is taken already" if prepared in taken else ""
+                taken.add(prepared)
             except jid.InvalidJID as error:
                 message = str(error)
-            else:
-                if prepared in taken:
-                    message = f"the domain {prepared} is taken already"
-                taken.add(prepared)
             if message:
                 yield Mistake(file, dotted(("components", domain)), message)
 
