@@ -131,10 +131,29 @@ class Module:
         """Have a function called when the module is detached."""
         self._undo.append(function)
 
+    def repeat(self, seconds: float, function: Callable[[], object]) -> None:
+        """Call a function again and again until the module is detached; see `every`."""
+
+        def guarded() -> object:
+            return self.host.guard(self.name, function)
+
+        loop = task.LoopingCall(guarded)
+        loop.clock = self.host.clock
+        loop.start(seconds, now=False)
+        self.undo(loop.stop)
+
     # -- IModule ------------------------------------------------------------------------
 
     def attach(self) -> Deferred[Any] | None:
-        """Register every mark, then `start`."""
+        """Register every mark, then `start`. When something is refused, nothing stays registered."""
+        try:
+            self._register()
+            return self.start()
+        except BaseException:
+            self._take_back()
+            raise
+
+    def _register(self) -> None:
         host = self.host
         for interface in self.provides:
             self.undo(host.provide(self, interface))
@@ -143,14 +162,16 @@ class Module:
             self.undo(host.add_stream_feature(self.stream_feature))
         for method, mark in self._marks():
             getattr(self, f"_attach_{mark.kind}")(method, *mark.arguments)
-        return self.start()
 
     def detach(self) -> Deferred[Any] | None:
         """`stop`, then take everything back, last first."""
         stopping = self.stop()
+        self._take_back()
+        return stopping
+
+    def _take_back(self) -> None:
         while self._undo:
             self._undo.pop()()
-        return stopping
 
     def _marks(self) -> list[tuple[Callable[..., Any], _Mark]]:
         found = []
@@ -174,10 +195,4 @@ class Module:
         self.undo(self.host.add_nonza(ns, name, method))
 
     def _attach_every(self, method: Any, seconds: float) -> None:
-        def guarded() -> object:
-            return self.host.guard(self.name, method)
-
-        loop = task.LoopingCall(guarded)
-        loop.clock = self.host.clock
-        loop.start(seconds, now=False)
-        self.undo(loop.stop)
+        self.repeat(seconds, method)
