@@ -20,9 +20,11 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from twisted.python.reflect import namedAny
 
 from palaver import jid
 from palaver.log import LogFormat
+from palaver.mistakes import ConfigError
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -267,6 +269,14 @@ class Component(Section):
         description="A callable that gives an XMPPHandler or a list of them."
     )
     options: dict[str, Any] = Field(default={}, description="Keyword arguments for the callable.")
+
+    def make(self) -> Any:
+        """Import the callable and call it; raises `ConfigError` when there is none."""
+        try:
+            factory = namedAny(self.handler.replace(":", "."))
+        except (ImportError, AttributeError) as error:
+            raise ConfigError(f"the component handler {self.handler} cannot be loaded: {error}") from error
+        return factory(**self.options)
 
 
 class IqDisc(Section):
