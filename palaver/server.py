@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred
 from zope.interface.registry import Components
 
-from palaver.auth.methods import AccountsMaker, accounts_for, authenticator_for
+from palaver.auth.methods import AccountsMaker, accounts_for, authenticator_for, server_secret
 from palaver.cluster.registry import MemoryRegistry
-from palaver.config import HOST, Config, ConfigError, ModuleChoice
+from palaver.config import Config, ConfigError, ModuleChoice
 from palaver.interfaces import IRegistry, IRosters
 from palaver.log import Log
 from palaver.routing.host import Host
@@ -37,6 +36,7 @@ class Server:
         self.hosts: dict[str, Host] = {}
         self.storage = open_storage(config.storage.url, config.general.data_dir, reactor)
         self._accounts = accounts
+        self._secret = server_secret(config.general.data_dir)
         self._components: dict[str, Any] = {}
 
     # -- start and stop -------------------------------------------------------------
@@ -81,8 +81,11 @@ class Server:
     def _configure_host(self, host: Host) -> None:
         auth = self.config.auth_for(host.domain)
         host.max_user_sessions = self.config.limits.max_user_sessions
-        host.accounts = accounts_for(host, auth, self.config.general.data_dir, self._accounts)
-        host.authenticator = authenticator_for(host, auth, self.config.general.data_dir)
+        host.accounts = accounts_for(
+            host.domain, auth, self._secret, self.storage, lambda: host.login_kinds, self._accounts
+        )
+        external = self.config.tls.client_ca is not None
+        host.authenticator = authenticator_for(host.accounts, auth, self._secret, external)
 
     async def _remove_host(self, host: Host) -> None:
         for name in reversed(list(host.modules)):

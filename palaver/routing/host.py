@@ -62,8 +62,10 @@ class Host:
         self.events = Events(self.guard)
         self.nonzas: dict[Child, Nonza] = {}
         self.stream_features: list[Callable[[Any], bytes | None]] = []
-        # What one login reads in its one query; modules add to it.
-        self.login_kinds: list[str] = ["account"]
+        # What one login reads beside the account in its one query; modules add to it.
+        self.login_kinds: list[str] = []
+        # Begins logins; set by whoever knows how people log in (palaver.auth.sasl.Authenticator).
+        self.authenticator: Any = None
 
     # -- for modules ---------------------------------------------------------------
 

@@ -75,7 +75,7 @@ class ClientStream:
 
     __slots__ = (
         "_encrypting", "_feeding", "_framer", "_held", "_login_state", "_queue", "_resuming", "address", "authenticated_as",
-        "connection", "documents", "host", "hosts", "session", "settings", "state",
+        "connection", "documents", "host", "hosts", "offered", "session", "settings", "state",
     )  # fmt: skip
 
     def __init__(self, connection: Any, hosts: dict[str, Host], settings: StreamSettings) -> None:
@@ -90,6 +90,8 @@ class ClientStream:
         # The localpart, and what its login read, between the login and the binding.
         self.authenticated_as: str | None = None
         self.documents: Any = None
+        # The SASL mechanisms that were announced, for the downgrade check.
+        self.offered: tuple[str, ...] = ()
         self._framer = Framer(self, settings.max_unauthenticated_bytes)
         self._login_state: StreamLogin | None = None
         # Bytes that came while a step of the negotiation is under way.
@@ -113,7 +115,11 @@ class ClientStream:
     def facts(self) -> Facts:
         """Give what SASL needs to know of the connection."""
         return Facts(
-            self.host.domain, self.secure, self.connection.bindings(), self.connection.certificate()
+            self.host.domain,
+            self.secure,
+            self.connection.bindings(),
+            self.connection.certificate(),
+            self.offered,
         )
 
     # -- from the connection ------------------------------------------------------------

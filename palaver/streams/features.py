@@ -45,6 +45,7 @@ def mechanisms(stream: ClientStream) -> list[bytes]:
     """Give the SASL mechanisms, and the channel bindings (XEP-0440) that go with them."""
     facts = stream.facts()
     offered = stream.host.authenticator.mechanisms(facts)
+    stream.offered = offered
     if not offered:
         return []
     names = b"".join(element("mechanism", None, name.encode()) for name in offered)

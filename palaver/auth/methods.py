@@ -1,0 +1,71 @@
+"""From ``[auth]`` to the accounts of a host and to what it offers for logging in."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from palaver.auth.accounts import StoredAccounts
+from palaver.auth.sasl import Authenticator, AuthSettings
+from palaver.settings import Auth
+
+AccountsMaker = Callable[[str], Any]
+"""Takes a domain, gives the IAccounts of that host."""
+
+SECRET_BYTES = 32
+
+
+def server_secret(data_dir: Path) -> bytes:
+    """Give the secret that stays the same over restarts; it is made on first use, for the owner's eyes only."""
+    path = data_dir / "server.secret"
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        data_dir.mkdir(parents=True, exist_ok=True)
+    new = secrets.token_bytes(SECRET_BYTES)
+    # Written aside first: a secret that is half there after a crash would be taken for whole.
+    aside = path.with_suffix(".new")
+    with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(new)
+        os.fsync(file.fileno())
+    aside.rename(path)
+    return new
+
+
+def accounts_for(
+    domain: str,
+    auth: Auth,
+    secret: bytes,
+    storage: Any,
+    login_kinds: Callable[[], list[str]],
+    custom: AccountsMaker | None,
+) -> Any:
+    """Give the IAccounts of a host: the embedding application's, or those in the storage."""
+    if custom is not None:
+        return custom(domain)
+    return StoredAccounts(
+        domain,
+        storage,
+        login_kinds,
+        secret=secret,
+        hashes=tuple(name.lower() for name in auth.password.hash),
+        iterations=auth.password.scram_iterations,
+    )
+
+
+def authenticator_for(accounts: Any, auth: Auth, secret: bytes, external: bool) -> Authenticator:
+    """Give what begins the logins of a host; ``external``: client certificates are asked for."""
+    return Authenticator(
+        accounts,
+        AuthSettings(
+            secret=secret,
+            mechanisms=tuple(auth.sasl_mechanisms) if auth.sasl_mechanisms else None,
+            unencrypted_plain=auth.allow_unencrypted_plain_auth,
+            anonymous="anonymous" in auth.methods,
+            external=external,
+            iterations=auth.password.scram_iterations,
+        ),
+    )
