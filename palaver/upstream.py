@@ -7,6 +7,7 @@ missing; test/test_upstream.py fails when one is not needed any more.
 from __future__ import annotations
 
 import sys
+from importlib.util import find_spec
 
 from twisted.python import compat
 
@@ -19,9 +20,7 @@ def restore_for_wokkel() -> None:
     """
     if not hasattr(compat, "_PY3"):
         compat._PY3 = True  # type: ignore[attr-defined]
-    try:
-        import twisted.python.constants  # noqa: F401
-    except ModuleNotFoundError:
+    if "twisted.python.constants" not in sys.modules and find_spec("twisted.python.constants") is None:
         import constantly
 
         sys.modules["twisted.python.constants"] = constantly
