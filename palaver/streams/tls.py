@@ -1,0 +1,243 @@
+"""TLS for streams: one certificate a host, channel bindings, client certificates.
+
+No session is ever resumed: a handshake with an elliptic curve costs little beside the login that
+follows, tickets would outlive a reload of the authorities, and ``tls-unique`` stays the client's Finished.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+from weakref import WeakSet
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from OpenSSL import SSL, crypto
+from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
+from zope.interface import implementer
+
+from palaver.auth.certificates import ascii_domain, make_self_signed
+
+# XEP-0368 section 2: the names of direct TLS for clients and for servers.
+ALPN_CLIENT = b"xmpp-client"
+ALPN_SERVER = b"xmpp-server"
+
+# For TLS 1.2: forward secrecy and authenticated encryption only (RFC 9325 section 4.2).
+CIPHERS = b"ECDHE+AESGCM:ECDHE+CHACHA20"
+# RFC 9266 section 4.2.
+EXPORTER_LABEL = b"EXPORTER-Channel-Binding"
+EXPORTER_BYTES = 32
+
+
+class CertificateError(ValueError):
+    """A certificate, a key or a list of authorities cannot be used; the message names the file."""
+
+
+class CertificateFiles(NamedTuple):
+    """A certificate with its chain, and its key, as PEM files; both may be one file."""
+
+    certificate: Path
+    key: Path
+
+
+@dataclass(frozen=True)
+class TlsSettings:
+    """Which certificates to use.
+
+    ``domains`` are the hosts, the first one being the default; one without files in ``hosts``
+    uses ``default``, and without that a self-signed one in ``data_dir``. ``client_ca`` is a PEM file
+    of the authorities whose client certificates count; None: no client is asked for one.
+    """
+
+    data_dir: Path
+    domains: Sequence[str]
+    default: CertificateFiles | None = None
+    hosts: Mapping[str, CertificateFiles] = field(default_factory=dict)
+    client_ca: Path | None = None
+
+
+class _Context(SSL.Context):
+    """The context of one host."""
+
+    # tls-server-end-point of its certificate (RFC 5929 section 4); None where that is undefined.
+    end_point: bytes | None = None
+
+
+class TlsContexts:
+    """The TLS contexts of all hosts; `reload` replaces them for connections yet to come."""
+
+    def __init__(self, settings: TlsSettings) -> None:
+        """Read everything; raises `CertificateError`."""
+        self._distrusted: WeakSet[SSL.Connection] = WeakSet()
+        self.reload(settings)
+
+    def reload(self, settings: TlsSettings) -> None:
+        """Read everything anew; raises `CertificateError`, and then nothing has changed."""
+        files = {domain: _files(domain, settings) for domain in settings.domains}
+        contexts: dict[bytes, dict[str, _Context]] = {}
+        for protocol in (ALPN_CLIENT, ALPN_SERVER):
+            contexts[protocol] = {
+                ascii_domain(domain): self._context(files[domain], settings.client_ca, protocol)
+                for domain in settings.domains
+            }
+        self._contexts = contexts
+
+    def for_server(self, domain: str | None = None, protocol: bytes = ALPN_CLIENT) -> ServerConnections:
+        """Give what ``transport.startTLS`` and TLS endpoints take for incoming connections.
+
+        ``domain`` is the host of the stream header, when there was one; a name that the client
+        sends within TLS goes before it.
+        """
+        return ServerConnections(self, domain, protocol)
+
+    def bindings(self, transport: Any) -> dict[str, Callable[[], bytes]]:
+        """Give the channel bindings of a transport by type, preferred one first; none without TLS."""
+        connection = _connection(transport)
+        if connection is None:
+            return {}
+        found: dict[str, Callable[[], bytes]] = {}
+        if connection.get_protocol_version() >= SSL.TLS1_3_VERSION:
+            found["tls-exporter"] = lambda: connection.export_keying_material(
+                EXPORTER_LABEL, EXPORTER_BYTES, b""
+            )
+        else:
+            # RFC 5929 section 3.1: the first Finished, which without resumption is the client's.
+            found["tls-unique"] = lambda: connection.get_peer_finished() or b""
+        end_point = getattr(connection.get_context(), "end_point", None)
+        if end_point is not None:
+            found["tls-server-end-point"] = lambda: end_point
+        return found
+
+    def client_certificate(self, transport: Any) -> x509.Certificate | None:
+        """Give the client's certificate when one of the authorities vouches for it; else None."""
+        connection = _connection(transport)
+        if connection is None or connection in self._distrusted:
+            return None
+        return connection.get_peer_certificate(as_cryptography=True)
+
+    def _context_for(self, domain: str | None, protocol: bytes) -> _Context:
+        """Give the context of a domain or of the nearest host above it, else of the default host."""
+        contexts = self._contexts[protocol]
+        name = ascii_domain(domain) if domain else ""
+        while name and name not in contexts:
+            name = name.partition(".")[2]
+        return contexts[name] if name else next(iter(contexts.values()))
+
+    def _context(self, files: CertificateFiles, client_ca: Path | None, protocol: bytes) -> _Context:
+        context = _Context(SSL.TLS_SERVER_METHOD)
+        context.set_min_proto_version(SSL.TLS1_2_VERSION)
+        context.set_options(SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION | SSL.OP_NO_TICKET)
+        context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+        # An idle connection then holds no buffers, which are 34 KiB.
+        context.set_mode(SSL.MODE_RELEASE_BUFFERS)
+        context.set_cipher_list(CIPHERS)
+        _load(context, files)
+        if client_ca is not None:
+            self._ask_for_certificates(context, client_ca)
+
+        def choose_host(connection: SSL.Connection) -> None:
+            name = _server_name(connection)
+            if name is not None:
+                connection.set_context(self._context_for(name, protocol))
+
+        def choose_protocol(connection: SSL.Connection, offered: list[bytes]) -> bytes:
+            # Another protocol's client is turned away (RFC 7301 section 3.2), against cross-protocol attacks.
+            if protocol not in offered:
+                raise SSL.Error([("SSL routines", "", "no application protocol")])
+            return protocol
+
+        context.set_tlsext_servername_callback(choose_host)
+        context.set_alpn_select_callback(choose_protocol)
+        return context
+
+    def _ask_for_certificates(self, context: _Context, client_ca: Path) -> None:
+        """Ask for client certificates without demanding one: a bad one only means no SASL EXTERNAL."""
+
+        def verified(
+            connection: SSL.Connection, certificate: crypto.X509, code: int, depth: int, good: int
+        ) -> bool:
+            if not good:
+                self._distrusted.add(connection)
+            return True
+
+        try:
+            context.load_verify_locations(os.fspath(client_ca))
+            context.load_client_ca(os.fspath(client_ca).encode())
+        except SSL.Error:
+            raise CertificateError(f"{client_ca}: no certificates of authorities in PEM") from None
+        context.set_verify(SSL.VERIFY_PEER, verified)
+
+
+@implementer(IOpenSSLServerConnectionCreator)
+class ServerConnections:
+    """Makes the server's side of TLS connections with the contexts of the moment."""
+
+    def __init__(self, contexts: TlsContexts, domain: str | None, protocol: bytes) -> None:
+        self._contexts = contexts
+        self._domain = domain
+        self._protocol = protocol
+
+    def serverConnectionForTLS(self, tlsProtocol: object) -> SSL.Connection:
+        """See IOpenSSLServerConnectionCreator."""
+        return SSL.Connection(self._contexts._context_for(self._domain, self._protocol), None)
+
+
+def _connection(transport: Any) -> SSL.Connection | None:
+    """Give the TLS connection of a Twisted transport, or None."""
+    handle = transport.getHandle() if hasattr(transport, "getHandle") else None
+    return handle if isinstance(handle, SSL.Connection) else None
+
+
+def _server_name(connection: SSL.Connection) -> str | None:
+    """Give the name that the client asks for (RFC 6066 section 3), or None."""
+    name = connection.get_servername()
+    try:
+        return name.decode("ascii").lower() if name else None
+    except UnicodeDecodeError:
+        return None
+
+
+def _files(domain: str, settings: TlsSettings) -> CertificateFiles:
+    """Give the files of a host; makes a self-signed certificate where none is configured."""
+    configured = settings.hosts.get(domain, settings.default)
+    if configured is not None:
+        return configured
+    path = settings.data_dir / f"{ascii_domain(domain).strip('[]').replace(':', '-')}.pem"
+    if not path.exists():
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        # Written aside first: half a key after a crash would stop every later start.
+        aside = path.with_suffix(".new")
+        with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(make_self_signed(domain))
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+    return CertificateFiles(path, path)
+
+
+def _load(context: _Context, files: CertificateFiles) -> None:
+    """Put certificate, chain and key into a context; raises `CertificateError`."""
+    try:
+        context.use_certificate_chain_file(os.fspath(files.certificate))
+        certificate = x509.load_pem_x509_certificate(files.certificate.read_bytes())
+    except (SSL.Error, ValueError, OSError):
+        raise CertificateError(f"{files.certificate}: no certificate in PEM") from None
+    try:
+        context.use_privatekey_file(os.fspath(files.key))
+        context.check_privatekey()
+    except SSL.Error:
+        raise CertificateError(f"{files.key}: no key in PEM, or not that of {files.certificate}") from None
+    context.end_point = _end_point(certificate)
+
+
+def _end_point(certificate: x509.Certificate) -> bytes | None:
+    """Give the certificate's hash (RFC 5929 section 4.1); None when its signature has no hash function."""
+    algorithm = certificate.signature_hash_algorithm
+    if algorithm is None:
+        return None
+    if isinstance(algorithm, hashes.MD5 | hashes.SHA1):
+        algorithm = hashes.SHA256()
+    return certificate.fingerprint(algorithm)
