@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from twisted.internet.defer import Deferred
+
+from palaver.auth.accounts import NoSuchAccount
 from palaver.errors import StreamError
 from palaver.events import AccountCreated, AccountDeleted, AccountDeleting, PasswordChanged
 from palaver.interfaces import ISession
 from palaver.jid import JID
 from palaver.log import Log
+from palaver.stanza import Stanza
 
 if TYPE_CHECKING:
     from palaver.routing.host import Host
@@ -30,30 +34,52 @@ async def set_password(host: Host, local: str, password: str, by: ISession | Non
     """
     await host.accounts.set_password(local, password)
     log.info("password-changed", user=local, host=host.domain)
-    end_sessions(host, local, StreamError("reset", "Password changed"), but=by)
+    await end_sessions(host, local, StreamError("reset", "Password changed"), but=by)
     await _fire(host, PasswordChanged(JID(local, host.domain, ""), by))
 
 
-async def delete_account(host: Host, local: str) -> None:
-    """Delete an account and all that is stored for it; its sessions end. Raises NoSuchAccount, NotSupported, StorageError."""
+async def delete_account(host: Host, local: str, by: ISession | None = None) -> None:
+    """Delete an account and all that is stored for it; its sessions end.
+
+    ``by`` ends a moment after this returns, so that it can be answered (XEP-0077 section 3.2).
+    Raises NoSuchAccount, NotSupported, StorageError.
+    """
+    if not await host.accounts.exists(local):
+        raise NoSuchAccount(local)
     jid = JID(local, host.domain, "")
+    error = StreamError("not-authorized", "Account deleted")
     await _fire(host, AccountDeleting(jid))
+    # What is stored because a session goes must be there before the account's stores are emptied.
+    if by is not None and by.presence is not None:
+        gone = Stanza("presence", {"type": "unavailable", "from": by.jid.full}, origin=by)
+        await _settled(by.receive(gone))
+    await end_sessions(host, local, error, but=by)
     await host.accounts.delete(local)
     log.info("account-deleted", user=local, host=host.domain)
-    end_sessions(host, local, StreamError("not-authorized", "Account deleted"))
+    # Somebody may have been logging in.
+    await end_sessions(host, local, error, but=by)
+    if by is not None:
+        host.clock.callLater(0, by.end, error)
     await _fire(host, AccountDeleted(jid))
 
 
-def end_sessions(host: Host, local: str, error: StreamError, but: ISession | None = None) -> None:
-    """End the sessions of an account."""
+async def end_sessions(host: Host, local: str, error: StreamError, but: ISession | None = None) -> None:
+    """End the sessions of an account; returns when what is stored at their end is stored."""
     user = host.users.get(local)
-    if user is not None:
-        for session in list(user.sessions.values()):
-            if session is not but:
-                session.end(error)
+    for session in list(user.sessions.values()) if user is not None else ():
+        if session is but:
+            continue
+        stream = session.stream
+        gone = session.unbind(error.text)
+        if stream is not None:
+            stream.end(error)
+        await _settled(gone)
 
 
 async def _fire(host: Host, event: object) -> None:
-    waiting = host.events.fire(event)
+    await _settled(host.events.fire(event))
+
+
+async def _settled(waiting: Deferred[Any] | None) -> None:
     if waiting is not None:
         await waiting
