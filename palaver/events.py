@@ -94,7 +94,10 @@ class Events:
         return lambda: self._listeners[event].remove(entry)
 
     def fire(self, event: object) -> Deferred[None] | None:
-        """Tell everybody; gives a Deferred only when somebody waits. A failing listener is logged, not raised."""
+        """Tell everybody; gives a Deferred only when somebody waits.
+
+        A failing listener is logged, not raised.
+        """
         listeners = self._listeners.get(type(event))
         if not listeners:
             return None

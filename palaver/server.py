@@ -13,8 +13,8 @@ from palaver.config import Config, ConfigError, ModuleChoice
 from palaver.interfaces import IRegistry, IRosters
 from palaver.log import Log
 from palaver.routing.host import Host
-from palaver.routing.router import Router
 from palaver.routing.rosters import StoredRosters
+from palaver.routing.router import Router
 from palaver.storage.open import open_storage
 
 log = Log("server")
@@ -42,7 +42,10 @@ class Server:
     # -- start and stop -------------------------------------------------------------
 
     async def start(self) -> None:
-        """Open the storage, then bring up hosts, modules and components. Raises `ConfigError`, `StorageError`."""
+        """Open the storage, then bring up hosts, modules and components.
+
+        Raises `ConfigError`, `StorageError`.
+        """
         await self.storage.start()
         await self._apply()
 
@@ -163,9 +166,7 @@ class Server:
 
     def pipeline(self) -> list[tuple[str, ...]]:
         """Give (host, direction, stanza, phase, module) for every step on every host."""
-        return [
-            (domain, *row) for domain, host in sorted(self.hosts.items()) for row in host.pipeline.rows()
-        ]
+        return [(domain, *row) for domain, host in sorted(self.hosts.items()) for row in host.pipeline.rows()]
 
 
 async def _settled(waiting: Any) -> Any:

@@ -1,7 +1,7 @@
 """Palaver as a Twisted service: run it alone, or inside another application.
 
-    palaver = Palaver(Config.from_file("palaver.toml"))
-    palaver.setServiceParent(application)
+palaver = Palaver(Config.from_file("palaver.toml"))
+palaver.setServiceParent(application)
 """
 
 from __future__ import annotations
@@ -169,9 +169,7 @@ class Palaver(MultiService):
             "c2s", settings, self.reactor, self._flusher, self._wheel, self._admission, self.tls,
             lambda connection: ClientStream(connection, self.hosts, listener.settings),
         )  # fmt: skip
-        port = self.reactor.listenTCP(
-            table.port, listener, backlog=table.backlog, interface=table.interface
-        )
+        port = self.reactor.listenTCP(table.port, listener, backlog=table.backlog, interface=table.interface)
         self._listeners[table] = (listener, port)
 
     def addresses(self) -> list[str]:

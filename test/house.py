@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from palaver.routing.rosters import StoredRosters
+from palaver.storage.memory import MemoryStorage
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
@@ -20,13 +22,13 @@ from palaver.interfaces import IRosters, IStream
 from palaver.modules import Module
 from palaver.routing.host import Host
 from palaver.routing.router import Router
-from palaver.routing.rosters import StoredRosters
 from palaver.routing.sessions import Session
 from palaver.routing.users import bind
 from palaver.stanza import NS_CLIENT, Stanza, parse_element
-from palaver.storage.memory import MemoryStorage
 
-HEADER = b"<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' version='1.0'>"
+HEADER = (
+    b"<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' version='1.0'>"
+)
 
 
 def now(waiting: Any) -> Any:
@@ -157,7 +159,7 @@ class House:
     """A host on memory storage with modules of your choice."""
 
     def __init__(self, *modules: type[Module], domain: str = "example.org", **settings: Any) -> None:
-        """``settings`` are options by module class name, as dictionaries."""
+        """Attach modules; ``settings`` are their options by class name, as dictionaries."""
         self.clock = Clock()
         self.storage = MemoryStorage()
         self.router = Router()

@@ -26,10 +26,10 @@ def message(host: Host, stanza: Stanza, to: JID) -> Deferred[Any] | None:
         steps = host.pipeline.to_user.get("message")
         if steps is not None:
             return _after(host, steps, stanza, to)
-        if to.resource and (session := user.sessions.get(to.resource)) is not None:
-            # The usual case, and the one that must cost little.
-            if session.send(stanza):
-                return None
+        session = user.sessions.get(to.resource) if to.resource else None
+        # The usual case, and the one that must cost little.
+        if session is not None and session.send(stanza):
+            return None
         return _deliver(host, stanza, to)
     return Deferred.fromCoroutine(_to_absent(host, stanza, to))
 
@@ -88,7 +88,10 @@ def _deliver(host: Host, stanza: Stanza, to: JID) -> Deferred[Any] | None:
 
 
 def _to_all(sessions: list[Session], stanza: Stanza) -> bool:
-    """Send to every session of non-negative priority; a headline is never kept, so it always counts as taken."""
+    """Send to every session of non-negative priority.
+
+    A headline is never kept, so it always counts as taken.
+    """
     for session in sessions:
         if session.priority >= 0:
             session.send(stanza)
@@ -100,8 +103,12 @@ def _to_top(sessions: list[Session], stanza: Stanza) -> bool:
     top = max((session.priority for session in sessions), default=-1)
     if top < 0:
         return False
-    # A list, so that every one of them is asked.
-    return any([session.send(stanza) for session in sessions if session.priority == top])
+    encoded = stanza.encode()
+    taken = False
+    for session in sessions:
+        if session.priority == top and session.send(stanza, encoded):
+            taken = True
+    return taken
 
 
 def undelivered(host: Host, stanza: Stanza, to: JID) -> Deferred[Any] | None:
@@ -121,4 +128,3 @@ def _settle_undelivered(host: Host, outcome: Stanza | Verdict, stanza: Stanza) -
     if isinstance(outcome, Reply):
         return host.router.reply(stanza, outcome.stanza)
     return host.router.bounce(stanza, StanzaError("service-unavailable"))
-

@@ -22,6 +22,8 @@ def failed(module: str, failure: Failure) -> StanzaError:
     metrics.module_failures[module] += 1
     if isinstance(error, StorageError):
         log.warn("storage-failed", module=module, reason=str(error))
-        return StanzaError("internal-server-error", "What this needs cannot be stored or read now", type="wait")
+        return StanzaError(
+            "internal-server-error", "What this needs cannot be stored or read now", type="wait"
+        )
     log.failure("module-failed", failure, module=module)
     return StanzaError("internal-server-error")

@@ -74,14 +74,20 @@ class Host:
         return self.registry.queryUtility(interface)
 
     def provide(self, component: object, interface: type[Interface]) -> Callable[[], object]:
-        """Make a component found by `query`; gives the function that takes it back. Raises `ValueError` for a second."""
+        """Make a component found by `query`; gives the function that takes it back.
+
+        Raises `ValueError` for a second one.
+        """
         if interface in {found.provided for found in self.registry.registeredUtilities()}:
             raise ValueError(f"{self.domain} has {interface.__name__} already")
         self.registry.registerUtility(component, interface)
         return lambda: self.registry.unregisterUtility(component, interface)
 
     def add_nonza(self, ns: str, name: str, method: Nonza) -> Callable[[], object]:
-        """Take top-level elements of a stream; gives the function that takes it back. Raises `ValueError` for a second."""
+        """Take top-level elements of a stream; gives the function that takes it back.
+
+        Raises `ValueError` for a second one.
+        """
         if (ns, name) in self.nonzas:
             raise ValueError(f"{{{ns}}}{name} is taken already")
         self.nonzas[ns, name] = method

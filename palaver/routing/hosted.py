@@ -55,7 +55,9 @@ class ElementService:
             log.warn("bad-address", service=self.domain, reason=str(error))
             return
         if sender is None or sender.domain != self.domain or to is None:
-            log.warn("not-routed", service=self.domain, sender=stanza.attrs.get("from"), to=stanza.attrs.get("to"))
+            log.warn(
+                "not-routed", service=self.domain, sender=stanza.attrs.get("from"), to=stanza.attrs.get("to")
+            )
             return
         self._router.route(stanza)
 

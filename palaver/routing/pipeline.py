@@ -161,7 +161,9 @@ def _place(direction: Direction, step: Step) -> tuple[int, int, str]:
     return list(phases).index(step.phase), known, step.module
 
 
-def run(steps: tuple[Step, ...], stanza: Stanza, context: Any) -> Stanza | Verdict | Deferred[Stanza | Verdict]:
+def run(
+    steps: tuple[Step, ...], stanza: Stanza, context: Any
+) -> Stanza | Verdict | Deferred[Stanza | Verdict]:
     """Take a stanza through steps; gives the stanza to go on with, or the verdict.
 
     Each handler is called with (stanza, context); context is the session or the user.

@@ -38,7 +38,10 @@ class Router:
         self.remote: Any = NoRemote(self)
 
     def add(self, service: IService) -> Any:
-        """Add a service for its domain; gives the function that takes it back. Raises `ValueError` for a second."""
+        """Add a service for its domain; gives the function that takes it back.
+
+        Raises `ValueError` for a second one.
+        """
         domain = service.domain
         if domain in self.services:
             raise ValueError(f"{domain} is served already")
@@ -48,7 +51,8 @@ class Router:
     def route(self, stanza: Stanza) -> Deferred[Any] | None:
         """Take a stanza with ``to`` and ``from`` where it goes.
 
-        Gives None when all is done, or a Deferred that fires when everything that had to be stored is committed.
+        Gives None when all is done, or a Deferred that fires when everything that had to be
+        stored is committed.
         """
         try:
             to = stanza.to

@@ -83,8 +83,6 @@ async def _user(host: Host, local: str, documents: Sequence[Document] | None) ->
     try:
         roster = await rosters.load(local, documents)
     except StorageError:
-        raise StanzaError(
-            "internal-server-error", "Your roster cannot be read now", type="wait"
-        ) from None
+        raise StanzaError("internal-server-error", "Your roster cannot be read now", type="wait") from None
     # Somebody else may have come online while the roster was read.
     return host.users.get(local) or User(host, local, roster)

@@ -74,8 +74,9 @@ class ClientStream:
     """One client's stream, over whatever connection carries its bytes."""
 
     __slots__ = (
-        "_encrypting", "_feeding", "_framer", "_held", "_login_state", "_queue", "_resuming", "address", "authenticated_as",
-        "connection", "documents", "host", "hosts", "offered", "session", "settings", "state",
+        "_encrypting", "_feeding", "_framer", "_held", "_login_state", "_queue", "_resuming", "address",
+        "authenticated_as", "connection", "documents", "host", "hosts", "offered", "session",
+        "settings", "state",
     )  # fmt: skip
 
     def __init__(self, connection: Any, hosts: dict[str, Host], settings: StreamSettings) -> None:
@@ -151,13 +152,13 @@ class ClientStream:
             self.data_received(rest)
 
     def connection_lost(self) -> None:
-        """The connection is gone."""
+        """Note that the connection is gone."""
         self._close_session("Disconnected")
         self.state = State.CLOSED
         self._queue = None
 
     def time_out(self) -> None:
-        """The login has taken too long."""
+        """Note that the login has taken too long."""
         self.end(StreamError("connection-timeout", "The login has taken too long"))
 
     # -- to the connection ----------------------------------------------------------------
@@ -228,7 +229,7 @@ class ClientStream:
         self.write(features.encode(self))
 
     def stream_closed(self) -> None:
-        """The client says good-bye."""
+        """Close, since the client says good-bye."""
         self.end()
 
     def stanza_received(self, stanza: Stanza) -> None:

@@ -9,7 +9,10 @@ KIB = 1024
 
 @dataclass(frozen=True, slots=True)
 class StreamSettings:
-    """Limits and policy of the streams of one listener. Times are seconds, sizes bytes, rates bytes a second."""
+    """Limits and policy of the streams of one listener.
+
+    Times are seconds, sizes bytes, rates bytes a second.
+    """
 
     tls: str = "required"
     """off, optional, required (STARTTLS), or direct (XEP-0368)."""

@@ -116,7 +116,7 @@ class Connection(Protocol):
         self.stream.data_received(data)
 
     def connectionLost(self, reason: Failure | None = None) -> None:
-        """The socket is gone, whoever closed it."""
+        """Note that the socket is gone, whoever closed it."""
         self.authenticated()
         self.deadline = None
         self._on_deadline = None
@@ -191,7 +191,7 @@ class Connection(Protocol):
         self.transport.loseConnection()
 
     def authenticated(self) -> None:
-        """The login is done (or the socket gone): it counts among the strangers no more."""
+        """Count it among the strangers no more: the login is done, or the socket gone."""
         if self._stranger:
             self._stranger = False
             self.factory.admission.dismiss(self.address)
@@ -222,7 +222,7 @@ class Connection(Protocol):
     # -- IPushProducer and IPullProducer: the peer's reading speed ---------------------------
 
     def pauseProducing(self) -> None:
-        """The TLS connection has more than it can send; keep what comes."""
+        """Keep what comes: the TLS connection has more than it can send."""
         self._blocked = True
         self._watch_reader()
 
@@ -241,7 +241,7 @@ class Connection(Protocol):
         self.flush()
 
     def stopProducing(self) -> None:
-        """The connection is going away."""
+        """Do nothing: `connectionLost` follows."""
 
     def _watch_reader(self) -> None:
         self.expire_in(self.factory.settings.write_timeout_s, self._cut)
@@ -273,7 +273,7 @@ class Connection(Protocol):
         self.stream.time_out()
 
     def _idle(self) -> None:
-        """A space makes a dead connection show itself, when nothing was read for long."""
+        """Write a space when nothing was read for long, so that a dead connection shows itself."""
         idle = self.factory.settings.idle_s
         quiet = self.factory.wheel.now() - self._last_read
         if quiet >= idle:
