@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import binascii
 import hmac
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from twisted.internet.defer import Deferred, DeferredLock, DeferredSemaphore
@@ -22,7 +22,7 @@ KIND = "account"
 MAX_HASHING_AT_ONCE = 2
 
 T = TypeVar("T")
-InThread = Callable[..., Awaitable[Any]]
+InThread = Callable[..., Deferred[Any]]
 
 log = Log("auth")
 

@@ -5,8 +5,9 @@ Nothing here knows XML or base64, so that the profile of RFC 6120 and that of XE
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import CancelledError, Deferred, fail, maybeDeferred, succeed
 from twisted.python.failure import Failure
@@ -134,7 +135,8 @@ class Exchange:
             self._fresh = False
             return succeed(Challenge(b""))
         self._fresh = False
-        answer: Deferred[Challenge | Success] = maybeDeferred(self._mechanism.step, data or b"")
+        begun: Callable[[bytes], Any] = self._mechanism.step
+        answer: Deferred[Challenge | Success] = maybeDeferred(begun, data or b"")
         self._waiting = answer
         return answer.addCallbacks(self._answered, self._failed)
 

@@ -1,0 +1,86 @@
+"""Several kinds of accounts on one host, asked in turn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from zope.interface import implementer
+
+from palaver.auth.accounts import Credentials, NoSuchAccount, NotSupported
+from palaver.auth.keys import HASHES
+from palaver.interfaces import IAccounts
+
+
+@implementer(IAccounts)
+class ChainedAccounts:
+    """The accounts of all its members, the first ones first."""
+
+    def __init__(self, members: Sequence[IAccounts]) -> None:
+        self._members = tuple(members)
+        self.hashes = tuple(name for name in HASHES if any(name in member.hashes for member in members))
+
+    def credentials(self, local: str) -> Deferred[Credentials | None]:
+        """See IAccounts; a member that has keys goes before one that only checks passwords."""
+        return Deferred.fromCoroutine(self._credentials(local))
+
+    def check_password(self, local: str, password: str) -> Deferred[bool]:
+        """See IAccounts; right when it is right for any member."""
+        return Deferred.fromCoroutine(self._any("check_password", local, password))
+
+    def exists(self, local: str) -> Deferred[bool]:
+        """See IAccounts."""
+        return Deferred.fromCoroutine(self._any("exists", local))
+
+    def create(self, local: str, password: str) -> Deferred[None]:
+        """See IAccounts; the first member that can make accounts makes it."""
+        return Deferred.fromCoroutine(self._first("create", local, password))
+
+    def set_password(self, local: str, password: str) -> Deferred[None]:
+        """See IAccounts; the first member that has the account changes it."""
+        return Deferred.fromCoroutine(self._first("set_password", local, password))
+
+    def delete(self, local: str) -> Deferred[None]:
+        """See IAccounts; the first member that has the account deletes it."""
+        return Deferred.fromCoroutine(self._first("delete", local))
+
+    async def _credentials(self, local: str) -> Credentials | None:
+        found = None
+        for member in self._members:
+            credentials: Credentials | None = await member.credentials(local)
+            if credentials is not None and credentials.keys:
+                return credentials
+            found = found or credentials
+        return found
+
+    async def _any(self, method: str, *args: str) -> bool:
+        for member in self._members:
+            if await getattr(member, method)(*args):
+                return True
+        return False
+
+    async def _first(self, method: str, *args: str) -> Any:
+        refusal: Exception = NotSupported("no kind of accounts here can do that")
+        for member in self._members:
+            try:
+                return await getattr(member, method)(*args)
+            except NoSuchAccount as error:
+                refusal = error
+            except NotSupported:
+                continue
+        raise refusal
+
+    def list(self) -> Deferred[list[str]]:
+        """See IAccounts; members that cannot list are left out."""
+        return Deferred.fromCoroutine(_listed(self._members))
+
+
+async def _listed(members: Sequence[IAccounts]) -> list[str]:
+    found: set[str] = set()
+    for member in members:
+        try:
+            found.update(await member.list())
+        except NotSupported:
+            continue
+    return sorted(found)
