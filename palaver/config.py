@@ -8,6 +8,7 @@ runs on a host. `ConfigError` lists what is wrong: file, key and what is allowed
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -20,14 +21,16 @@ from twisted.python.reflect import namedAny
 from palaver import jid
 from palaver.interfaces import IModuleMaker
 from palaver.mistakes import ConfigError, Key, Mistake, dotted, mistakes_of, unknown
-from palaver.settings import Auth, C2sListener, Component, IqDisc, Listen, Root
+from palaver.settings import Auth, C2sListener, Component, IqDisc, Listen, Root, Storage
 
-__all__ = ("HOST", "Config", "ConfigError", "Mistake", "ModuleChoice", "for_host")
+__all__ = ("HOST", "Config", "ConfigError", "Mistake", "ModuleChoice", "for_host", "load_config")
 
 HOST = "@HOST@"
 """Stands for the domain of the host in the options of modules and in the domains of components."""
 
 LOOPBACK = "127.0.0.1"
+CONFIG_FILE = "palaver.toml"
+CONFIG_VARIABLE = "PALAVER_CONFIG"
 
 Table = Mapping[str, Any]
 
@@ -141,6 +144,12 @@ class Config:
         differing = self._differing.get(host)
         return {**self._root.modules, **(differing.modules if differing is not None else {})}
 
+    def aside(self, folder: Path) -> Config:
+        """Give the same with empty storage in memory and files in another folder, to look at it."""
+        general = self.general.model_copy(update={"data_dir": folder})
+        root = self._root.model_copy(update={"general": general, "storage": Storage(url="memory")})
+        return Config(root, self.file, self._makers)
+
     def components(self) -> dict[str, Component]:
         """Give the in-process components by domain, prepared, @HOST@ taken for each host in turn."""
         return {
@@ -150,6 +159,17 @@ class Config:
             for domain, component in self._root.components.items()
             for host in _hosts_of(domain, self.hosts)
         }
+
+
+def load_config(path: str | None = None) -> Config:
+    """Read a config file: the one named, else $PALAVER_CONFIG, else ./palaver.toml, else the defaults.
+
+    Raises `ConfigError`.
+    """
+    path = path or os.environ.get(CONFIG_VARIABLE)
+    if path is None and Path(CONFIG_FILE).exists():
+        path = CONFIG_FILE
+    return Config.default() if path is None else Config.from_file(path)
 
 
 def for_host(value: Any, host: str) -> Any:

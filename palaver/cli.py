@@ -1,0 +1,229 @@
+"""The ``palaver`` command: start, init, check, account, status, reload, storage upgrade.
+
+Exit status: 0 done; 1 it failed; 2 wrong usage or a wrong configuration. What went
+wrong is said in a sentence on standard error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import json
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from palaver import __version__
+from palaver.ask import NotRunning, ask
+from palaver.config import CONFIG_FILE, Config, ConfigError, load_config
+from palaver.errors import StorageError
+from palaver.template import TEMPLATE
+
+if TYPE_CHECKING:
+    from palaver.server import Server
+
+OK, FAILED, WRONG = 0, 1, 2
+
+
+class CommandFailed(Exception):
+    """The command could not be done; the message is for the person who gave it."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; gives the exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.run(options) or OK)
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return WRONG
+    except CommandFailed as error:
+        print(error, file=sys.stderr)
+        return FAILED
+    except NotRunning as error:
+        print(f"No server has {error} open; start it with: palaver start", file=sys.stderr)
+        return FAILED
+    except StorageError as error:
+        print(f"The storage cannot be used: {error}", file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        return FAILED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("palaver", description="An XMPP server.")
+    parser.add_argument("--version", action="version", version=f"palaver {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, run: Callable[[argparse.Namespace], int | None], help: str, to: Any = commands) -> Any:
+        command = to.add_parser(name, help=help, description=help)
+        command.add_argument("--config", metavar="FILE", help="the configuration; default ./palaver.toml")
+        command.set_defaults(run=run)
+        return command
+
+    add("start", start, "Run the server in the foreground.")
+    add("init", init, "Write a configuration for localhost.")
+    check_command = add("check", check, "Say what is wrong with the configuration.")
+    check_command.add_argument(
+        "--pipeline", action="store_true", help="print who handles which stanza, in order"
+    )
+    status_command = add("status", status, "Say how the running server is.")
+    status_command.add_argument("--json", action="store_true", help="as one JSON object")
+    add("reload", reload, "Have the running server read its configuration and certificates again.")
+    _add_accounts(add, commands.add_parser("account", help="Make, delete and list accounts."))
+    storage = commands.add_parser("storage", help="Look after the storage.").add_subparsers(
+        required=True, metavar="COMMAND"
+    )
+    add("upgrade", storage_upgrade, "Bring the storage's tables up to date.", storage)
+    return parser
+
+
+def _add_accounts(add: Callable[..., Any], parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for name, help in (
+        ("create", "Make an account."),
+        ("delete", "Delete an account and everything stored for it."),
+        ("passwd", "Give an account another password; its sessions end."),
+    ):
+        command = add(name, account, help, commands)
+        command.set_defaults(command=f"account {name}")
+        command.add_argument("jid", metavar="USER@HOST")
+        if name != "delete":
+            command.add_argument("--password", help="asked for, or read from standard input, when not given")
+    listing = add("list", account, "List the accounts.", commands)
+    listing.set_defaults(command="account list")
+    listing.add_argument("host", nargs="?", metavar="HOST", help="of this host only")
+
+
+# -- the commands -----------------------------------------------------------------------
+
+
+def start(options: argparse.Namespace) -> int:
+    """Run the server until SIGTERM or SIGINT; prints one line once every listener accepts."""
+    from palaver.foreground import run
+
+    return run(load_config(options.config))
+
+
+def init(options: argparse.Namespace) -> None:
+    """Write a configuration with comments; refuses to overwrite one."""
+    path = Path(options.config or CONFIG_FILE)
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(TEMPLATE)
+    except FileExistsError:
+        raise CommandFailed(f"{path} is there already and stays as it is.") from None
+    except OSError as error:
+        raise CommandFailed(f"{path} cannot be written: {error.strerror}.") from None
+    print(f"{path} has been written; start the server with: palaver start --config {path}")
+
+
+def check(options: argparse.Namespace) -> None:
+    """Read the configuration and every module's options; prints the pipeline when asked to."""
+    config = load_config(options.config)
+    for host in config.hosts:
+        config.modules_for(host)
+    if not options.pipeline:
+        print(f"{config.file or 'The default configuration'} has no mistakes.")
+        return
+    with tempfile.TemporaryDirectory(prefix="palaver-check-") as folder:
+
+        async def rows(server: Server) -> list[tuple[str, ...]]:
+            return server.pipeline()
+
+        table = _opened(config.aside(Path(folder)), rows)
+    header = ("host", "direction", "stanza", "phase", "module")
+    widths = [max(len(row[column]) for row in (header, *table)) for column in range(len(header))]
+    for row in (header, *table):
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def status(options: argparse.Namespace) -> None:
+    """Print what the running server says about itself."""
+    found = _ask(load_config(options.config), {"command": "status"})
+    if options.json:
+        print(json.dumps(found))
+        return
+    print(f"up for {found['uptime_s']} s, {found['sessions']} sessions, hosts: {', '.join(found['hosts'])}")
+    for listener in found["listeners"]:
+        print(f"listening: {listener}")
+    for name, value in sorted(found["metrics"].items()):
+        print(f"{name} {value:g}")
+
+
+def reload(options: argparse.Namespace) -> None:
+    """Have the running server apply its configuration again."""
+    print(_ask(load_config(options.config), {"command": "reload"}))
+
+
+def account(options: argparse.Namespace) -> None:
+    """Do something with accounts: by the running server, else with the storage opened for it."""
+    request = {"command": options.command, "host": getattr(options, "host", None)}
+    if hasattr(options, "jid"):
+        request["jid"] = options.jid
+    if hasattr(options, "password"):
+        request["password"] = _password() if options.password is None else options.password
+    config = load_config(options.config)
+    try:
+        said = _ask(config, request)
+    except NotRunning:
+        said = _account_opened(config, request)
+    if said:
+        print(said)
+
+
+def _account_opened(config: Config, request: dict[str, Any]) -> str:
+    from palaver.admin import COMMANDS, Refused
+
+    try:
+        return str(_opened(config, lambda server: COMMANDS[request["command"]](server, request)))
+    except Refused as error:
+        raise CommandFailed(str(error)) from None
+
+
+def storage_upgrade(options: argparse.Namespace) -> None:
+    """Open the storage once, which brings its tables up to date."""
+    config = load_config(options.config)
+    try:
+        _ask(config, {"command": "status"})
+    except NotRunning:
+        _opened(config, _nothing)
+    print("The storage is up to date.")
+
+
+async def _nothing(server: Server) -> None:
+    """Do nothing: opening was all."""
+
+
+# -- how ----------------------------------------------------------------------------------
+
+
+def _ask(config: Config, request: dict[str, Any]) -> Any:
+    """Have the running server do something; raises `NotRunning`."""
+    answer = ask(config.general.data_dir, request)
+    if answer["ok"]:
+        return answer["result"]
+    raise (ConfigError if answer.get("config") else CommandFailed)(answer["error"])
+
+
+def _opened(config: Config, work: Callable[[Server], Awaitable[Any]]) -> Any:
+    """Do something with the storage and the modules of a server that does not listen."""
+    from palaver.foreground import run_opened
+
+    return run_opened(config, work)
+
+
+def _password() -> str:
+    """Ask for a password at a terminal, twice; else read a line."""
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().rstrip("\n")
+    first = getpass.getpass("Password: ")
+    if getpass.getpass("Again: ") != first:
+        raise CommandFailed("The two passwords differ.")
+    return first
+
+
+if __name__ == "__main__":
+    sys.exit(main())

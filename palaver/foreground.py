@@ -1,0 +1,113 @@
+"""A server that owns its process: the reactor, the log and the exit status."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from palaver import log
+from palaver.config import Config, ConfigError
+from palaver.errors import StorageError
+
+if TYPE_CHECKING:
+    from palaver.server import Server
+    from palaver.service import Palaver
+
+_log = log.Log("start")
+
+
+def run(config: Config) -> int:
+    """Serve until a signal ends it; gives the exit status."""
+    reactor = _reactor()
+    log.begin(sys.stderr, config.general.loglevel, config.general.log_format)
+    from palaver.tap import service_for
+
+    palaver = service_for(config)
+    failed: list[int] = []
+
+    def give_up(failure: Failure) -> None:
+        failed.append(_explain(failure))
+        reactor.stop()
+
+    palaver.ready.addCallbacks(_say_ready, give_up)
+    reactor.addSystemEventTrigger("before", "shutdown", _stop, palaver)
+    try:
+        palaver.startService()
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return 2
+    reactor.run()
+    return failed[0] if failed else 0
+
+
+def run_opened(config: Config, work: Callable[[Server], Awaitable[Any]]) -> Any:
+    """Open storage and modules without listening, do something, close; gives what ``work`` gave.
+
+    Raises what it raised, `ConfigError` or `StorageError`.
+    """
+    reactor = _reactor()
+    log.begin(sys.stderr, "warning", config.general.log_format)
+    from palaver.server import Server
+
+    outcome: list[Any] = []
+
+    async def whole() -> Any:
+        server = Server(config, reactor)
+        await server.start()
+        try:
+            return await work(server)
+        finally:
+            await server.stop()
+
+    def begin() -> None:
+        Deferred.fromCoroutine(whole()).addBoth(outcome.append).addBoth(lambda _: reactor.stop())
+
+    reactor.callWhenRunning(begin)
+    reactor.run()
+    if not outcome:
+        raise KeyboardInterrupt
+    if isinstance(outcome[0], Failure):
+        outcome[0].raiseException()
+    return outcome[0]
+
+
+def _reactor() -> Any:
+    """Give the reactor: epoll where there is one, else what Twisted finds best."""
+    try:
+        from twisted.internet import epollreactor
+
+        epollreactor.install()
+    except (ImportError, AssertionError):
+        # Another system, or the process has chosen one before.
+        pass
+    from twisted.internet import reactor
+
+    return reactor
+
+
+def _say_ready(palaver: Palaver) -> None:
+    print("palaver ready: " + ", ".join(palaver.addresses()), flush=True)
+
+
+def _explain(failure: Failure) -> int:
+    """Say why the start failed; gives the exit status."""
+    if failure.check(ConfigError):
+        print(failure.getErrorMessage(), file=sys.stderr)
+        return 2
+    if failure.check(StorageError, OSError):
+        print(f"Palaver cannot start: {failure.getErrorMessage()}", file=sys.stderr)
+        return 1
+    _log.failure("start-failed", failure)
+    return 1
+
+
+def _stop(palaver: Palaver) -> Deferred[Any]:
+    def complain(failure: Failure) -> None:
+        _log.failure("stop-failed", failure)
+
+    stopping: Deferred[Any] = palaver.stopService()
+    return stopping.addErrback(complain)
