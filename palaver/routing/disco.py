@@ -51,7 +51,7 @@ class Disco:
 
     def identities(self) -> list[Identity]:
         """Give the server's identities, sorted, one for each category and type."""
-        found = {("server", "im"): ("server", "im", "Palaver")}
+        found: dict[tuple[str, str], Identity] = {}
         for module in self._modules:
             for identity in module.identities:
                 found.setdefault(identity[:2], identity)
@@ -59,19 +59,19 @@ class Disco:
 
     def features(self) -> list[str]:
         """Give the server's features, sorted, without doubles."""
-        return sorted({NS_INFO, NS_ITEMS} | {name for module in self._modules for name in module.features})
+        return sorted({name for module in self._modules for name in module.features})
 
     def forms(self) -> list[bytes]:
         """Give the server's XEP-0128 forms."""
         return [form for module in self._modules for form in module.disco_forms()]
 
-    def items(self) -> list[tuple[str, str]]:
-        """Give (domain, name) of the services below this host."""
+    def items(self, hidden: bool = False) -> list[tuple[str, str]]:
+        """Give (domain, name) of the services below this host; ``hidden`` adds those that hide."""
         ending = f".{self._host.domain}"
         return sorted(
             (service.domain, service.name)
             for service in self._host.router.services.values()
-            if service.domain.endswith(ending) and not getattr(service, "hidden", False)
+            if service.domain.endswith(ending) and (hidden or not getattr(service, "hidden", False))
         )
 
     def info(self, node: str | None = None) -> bytes:
@@ -97,8 +97,8 @@ class Disco:
 
     def account_info(self) -> bytes:
         """Give the answer to disco#info on an account."""
-        identities = {("account", "registered", "")}
-        features = {NS_INFO, NS_ITEMS}
+        identities: set[Identity] = set()
+        features: set[str] = set()
         for module in self._modules:
             identities.update(module.account_identities)
             features.update(module.account_features)

@@ -1,0 +1,22 @@
+"""Who may learn what about an account."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from palaver.jid import JID
+from palaver.routing.rosters import rosters
+
+if TYPE_CHECKING:
+    from palaver.routing.host import Host
+
+
+async def sees_presence(host: Host, local: str, asker: JID) -> bool:
+    """Tell whether somebody is subscribed to an account's presence; False when there is no such account.
+
+    Raises StorageError.
+    """
+    user = host.users.get(local)
+    roster = user.roster if user is not None else await rosters(host).load(local)
+    seen: bool = roster.is_seen_by(asker.bare)
+    return seen

@@ -1,0 +1,156 @@
+"""XEP-0030: Service Discovery, with XEP-0115 (capabilities), 0128 (forms), 0157 (contact addresses) and 0106."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from palaver import forms, jid
+from palaver.errors import StanzaError
+from palaver.jid import JID
+from palaver.markup import element
+from palaver.modules import BARE, HOST, SELF, Module, Settings, iq
+from palaver.routing.access import sees_presence
+from palaver.routing.disco import NS_CAPS, NS_INFO, NS_ITEMS
+from palaver.stanza import Stanza
+
+NS_SERVER_INFO = "http://jabber.org/network/serverinfo"
+# XEP-0106: names that are no localparts travel escaped, which clients do and the server allows.
+NS_ESCAPING = r"jid\20escaping"
+
+Domain = Annotated[str, AfterValidator(jid.prepare_domain)]
+Contact = Literal["abuse", "admin", "feedback", "sales", "security", "status", "support"]
+
+
+class ServerInfo(BaseModel):
+    """One field of the server information."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(min_length=1, description="The field's name, such as abuse-addresses.")
+    urls: tuple[str, ...] = Field(description="Its values, such as mailto:abuse@example.org.")
+
+
+class DiscoSettings(Settings):
+    """Options of mod_disco."""
+
+    name: str = Field("Palaver", description="What the server is called.")
+    extra_domains: tuple[Domain, ...] = Field((), description="Domains to list beside the services.")
+    server_info: tuple[ServerInfo, ...] = Field((), description="Fields of the server information.")
+    contact_info: dict[Contact, tuple[str, ...]] = Field(
+        default_factory=dict,
+        description="URIs (mailto:, xmpp:, https:) of those who answer, by what for: "
+        "abuse, admin, feedback, sales, security, status, support.",
+    )
+    users_can_see_hidden_services: bool = Field(
+        True, description="List hidden services to people too, not only to servers."
+    )
+
+
+class ServiceDiscovery(Module):
+    """Says what the server and its accounts are and can do."""
+
+    Settings = DiscoSettings
+    features = (NS_INFO, NS_ITEMS, NS_CAPS, NS_ESCAPING)
+    account_features = (NS_INFO, NS_ITEMS)
+    account_identities = (("account", "registered", ""),)
+
+    iq_policy = "one_queue"
+
+    settings: DiscoSettings
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.identities = (("server", "im", self.settings.name),)
+
+    def stream_feature(self, stream: Any) -> bytes | None:
+        """Give the hash of what the server can do to whoever has logged in (XEP-0115 section 6.3)."""
+        return self.host.disco.caps() if stream.authenticated_as is not None else None
+
+    def disco_forms(self) -> Iterable[bytes]:
+        """Give the contact addresses (XEP-0157)."""
+        fields = {info.name: info.urls for info in self.settings.server_info}
+        for contact, uris in self.settings.contact_info.items():
+            fields[f"{contact}-addresses"] = uris
+        filled = [forms.Field("list-multi", name, values=list(uris)) for name, uris in fields.items() if uris]
+        if not filled:
+            return ()
+        return (forms.encode(forms.Form("result", formNamespace=NS_SERVER_INFO, fields=filled)),)
+
+    # -- the server ---------------------------------------------------------------------
+
+    @iq("get", NS_INFO, "query")
+    def info(self, request: Stanza) -> bytes:
+        """Say what the server is; its only node is the one of its capabilities."""
+        node = _node(request, NS_INFO)
+        if node is not None and node != self.host.disco.node:
+            raise _no_node()
+        return self.host.disco.info(node)
+
+    @iq("get", NS_ITEMS, "query")
+    def items(self, request: Stanza) -> bytes:
+        """List the services of this host."""
+        if _node(request, NS_ITEMS) is not None:
+            raise _no_node()
+        sender = request.sender
+        hidden = self.settings.users_can_see_hidden_services or (sender is not None and not sender.local)
+        services = self.host.disco.items(hidden)
+        listed = {domain for domain, _ in services}
+        parts = [element("item", jid=domain, name=name) for domain, name in services]
+        parts += [element("item", jid=domain) for domain in self.settings.extra_domains if domain not in listed]
+        return element("query", NS_ITEMS, b"".join(parts))
+
+    # -- accounts -------------------------------------------------------------------------
+
+    @iq("get", NS_INFO, "query", to=(SELF, BARE))
+    async def account_info(self, request: Stanza) -> Stanza:
+        """Say what an account is, to those who see its presence."""
+        account = await self._authorised(request)
+        if _node(request, NS_INFO) is not None:
+            raise _no_node()
+        return _from(account, request, self.host.disco.account_info())
+
+    @iq("get", NS_ITEMS, "query", to=(SELF, BARE))
+    async def account_items(self, request: Stanza) -> Stanza:
+        """List the resources that are online, to those who see the account's presence."""
+        account = await self._authorised(request)
+        if _node(request, NS_ITEMS) is not None:
+            raise _no_node()
+        user = self.host.users.get(account.local)
+        resources = sorted(session.jid.full for session in user.available()) if user is not None else []
+        parts = [element("item", jid=resource) for resource in resources]
+        return _from(account, request, element("query", NS_ITEMS, b"".join(parts)))
+
+    async def _authorised(self, request: Stanza) -> JID:
+        """Give the account that is asked about; a stranger cannot tell whether there is one."""
+        sender = request.sender
+        assert sender is not None
+        account = (request.to or sender).without_resource()
+        if sender.bare != account.bare and not await sees_presence(self.host, account.local, sender):
+            raise StanzaError("service-unavailable")
+        return account
+
+    # -- what nobody may do -----------------------------------------------------------------
+
+    @iq("set", NS_INFO, "query", to=(HOST, SELF, BARE))
+    @iq("set", NS_ITEMS, "query", to=(HOST, SELF, BARE))
+    def refuse(self, request: Stanza) -> None:
+        """Nobody changes what is there."""
+        raise StanzaError("not-allowed")
+
+
+def _node(request: Stanza, ns: str) -> str | None:
+    """Give the node asked for; None when it is absent or empty."""
+    query = request.child(ns, "query")
+    return query.getAttribute("node") or None if query is not None else None
+
+
+def _no_node() -> StanzaError:
+    return StanzaError("item-not-found", "Node does not exist")
+
+
+def _from(account: JID, request: Stanza, payload: bytes) -> Stanza:
+    """Give the result with the account as its sender, which clients look for even without a ``to``."""
+    return request.result(payload).replace(from_=account.bare)

@@ -1,0 +1,258 @@
+"""XEP-0077: In-Band Registration: new accounts, new passwords, the end of an account."""
+
+from __future__ import annotations
+
+from string import Template
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from palaver import forms, jid
+from palaver.auth.accounts import AccountExists, NotSupported
+from palaver.auth.keys import InvalidPassword
+from palaver.auth.registration import Gate, RegistrationRules
+from palaver.errors import StanzaError, StorageError, StreamError
+from palaver.events import AccountCreated
+from palaver.interfaces import IRegistration, IStream
+from palaver.markup import element, escape
+from palaver.modules import HOST, SELF, Module, Settings, iq, on
+from palaver.routing.failures import failed
+from palaver.routing.iqs import check_request
+from palaver.routing.lifecycle import create_account, delete_account, set_password
+from palaver.stanza import NS_CLIENT, Stanza
+from palaver.storage import Batch
+
+NS_REGISTER = "jabber:iq:register"
+NS_FEATURE = "http://jabber.org/features/iq-register"
+KIND = "registration"
+# Nobody's name or address is longer, and strangers must not fill the storage.
+MAX_FIELD_CHARS = 1024
+
+FieldName = Annotated[
+    str, Field(pattern=r"^(nick|name|first|last|email|address|city|state|zip|phone|url|date)\+?$")
+]
+Jid = Annotated[str, AfterValidator(lambda text: jid.parse(text).full)]
+
+
+class WelcomeMessage(BaseModel):
+    """What a new account finds."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    subject: str = Field("", description="The subject; $username and $host are filled in.")
+    body: str = Field("", description="The text; $username and $host are filled in.")
+
+
+class RegisterSettings(RegistrationRules, Settings):
+    """Options of mod_register."""
+
+    registration_title: str = Field("Creating a new account", description="The title of the form.")
+    registration_instructions: str = Field(
+        "Choose a username and password for use with this service.", description="What the form says."
+    )
+    additional_registration_fields: tuple[FieldName, ...] = Field(
+        (), description="What else is asked for and stored; a name that ends in + is required."
+    )
+    welcome_message: WelcomeMessage | None = Field(None, description="A message to every new account.")
+    registration_watchers: tuple[Jid, ...] = Field((), description="JIDs that are told of new accounts.")
+    registration_notification: str = Field(
+        "User $username just registered on $host from $ip", description="What watchers are told."
+    )
+
+
+class Register(Module):
+    """Lets people make an account before the login, and change or remove theirs after it."""
+
+    Settings = RegisterSettings
+    features = (NS_REGISTER,)
+    provides = (IRegistration,)
+    iq_policy = "one_queue"
+
+    settings: RegisterSettings
+
+    def start(self) -> None:
+        """Make the throttle and the form."""
+        chosen = self.settings
+        extra = [name.removesuffix("+") for name in chosen.additional_registration_fields]
+        required = [name[:-1] for name in chosen.additional_registration_fields if name.endswith("+")]
+        self._fields = ("username", "password", *extra)
+        self._required = ("username", "password", *required)
+        self._form = _form(chosen, self._fields, self._required)
+        self._gate = Gate(chosen, self.host.clock)
+
+    # -- before the login (section 3.1) -------------------------------------------------
+
+    def stream_feature(self, stream: Any) -> bytes | None:
+        """Announce registration to strangers who may register."""
+        if stream.authenticated_as is not None:
+            return None
+        try:
+            self._gate.check(stream.address, stream.secure)
+        except StanzaError:
+            return None
+        return element("register", NS_FEATURE)
+
+    def handle(self, stream: IStream, iq: Stanza) -> Deferred[Stanza]:
+        """See IRegistration."""
+        if iq.type not in ("get", "set"):
+            raise StreamError("not-authorized", "Log in first")
+        return Deferred.fromCoroutine(self._answer(stream, iq.replace(from_=None)))
+
+    async def _answer(self, stream: IStream, iq: Stanza) -> Stanza:
+        try:
+            return iq.result(await self._register(stream, iq))
+        except Exception:
+            return iq.error(failed(self.name, Failure()))
+
+    async def _register(self, stream: IStream, iq: Stanza) -> bytes | None:
+        """Answer a stranger's request; raises `StanzaError`."""
+        wrong = check_request(iq)
+        if wrong is not None:
+            raise wrong
+        if iq.payload != (NS_REGISTER, "query"):
+            raise StanzaError("bad-request")
+        self._gate.check(stream.address, stream.secure)
+        if iq.type == "get":
+            return self._form
+        fields = _read(iq)
+        if "remove" in fields:
+            raise StanzaError("registration-required")
+        if missing := [name for name in self._required if not fields.get(name)]:
+            raise StanzaError("not-acceptable", f"Required: {', '.join(missing)}")
+        try:
+            local = jid.prepare_local(fields["username"])
+        except jid.InvalidJID:
+            raise StanzaError("not-acceptable", "The requested username is invalid.") from None
+        self._gate.check_password(fields["password"])
+        self._gate.count(stream.address)
+        await self._create(local, fields, stream.address)
+        return None
+
+    async def _create(self, local: str, fields: dict[str, str], address: str) -> None:
+        try:
+            await create_account(self.host, local, fields["password"], address)
+        except AccountExists:
+            raise StanzaError("conflict", "The requested username already exists.") from None
+        except InvalidPassword as error:
+            raise StanzaError("not-acceptable", str(error)) from None
+        except NotSupported:
+            raise StanzaError("not-allowed", "Accounts are not made here") from None
+        details = {name: fields[name] for name in self._fields[2:] if fields.get(name)}
+        if not details:
+            return
+        try:
+            await self.host.storage.write(Batch().put(self.host.domain, local, KIND, "", details))
+        except StorageError:
+            await delete_account(self.host, local)
+            raise
+
+    # -- after the login (sections 3.2 and 3.3) ---------------------------------------------
+
+    @iq("get", NS_REGISTER, "query", to=(HOST, SELF))
+    def registered(self, request: Stanza) -> bytes:
+        """Say that there is an account, and whose."""
+        parts = (element("registered"), element("username", None, escape(self._asking(request).local)))
+        return element("query", NS_REGISTER, b"".join(parts) + element("password"))
+
+    @iq("set", NS_REGISTER, "query", to=(HOST, SELF))
+    async def change(self, request: Stanza) -> None:
+        """Change the password, or remove the account: that of the sender, whatever the payload says."""
+        local = self._asking(request).local
+        fields = _read(request)
+        try:
+            if "remove" in fields:
+                await self._remove(request, local, fields)
+            else:
+                await self._change_password(request, local, fields)
+        except NotSupported:
+            raise StanzaError("not-allowed", "This account is not kept here") from None
+
+    async def _remove(self, request: Stanza, local: str, fields: dict[str, str]) -> None:
+        if len(fields) > 1:
+            raise StanzaError("bad-request", "Nothing stands beside <remove/>")
+        await delete_account(self.host, local, by=request.origin)
+
+    async def _change_password(self, request: Stanza, local: str, fields: dict[str, str]) -> None:
+        if not fields.get("username") or not fields.get("password"):
+            raise StanzaError("bad-request", "A username and a password are needed")
+        try:
+            same = jid.prepare_local(fields["username"]) == local
+        except jid.InvalidJID:
+            same = False
+        if not same:
+            raise StanzaError("bad-request", "That is not your username")
+        self._gate.check_password(fields["password"])
+        try:
+            await set_password(self.host, local, fields["password"], by=request.origin)
+        except InvalidPassword as error:
+            raise StanzaError("not-acceptable", str(error)) from None
+
+    def _asking(self, request: Stanza) -> jid.JID:
+        """Give who asks; only clients of this host have an account here to speak of."""
+        sender = request.sender
+        if request.origin is None or sender is None or sender.domain != self.host.domain:
+            raise StanzaError("not-allowed")
+        return sender
+
+    # -- who is told -----------------------------------------------------------------------------
+
+    @on(AccountCreated)
+    async def created(self, event: AccountCreated) -> None:
+        """Welcome an account that somebody registered, and tell the watchers."""
+        if event.address is None:
+            return
+        words = {"username": event.jid.local, "host": self.host.domain, "ip": event.address}
+        welcome = self.settings.welcome_message
+        if welcome is not None:
+            await self._say(event.jid.bare, "normal", welcome.body, welcome.subject, words)
+        for watcher in self.settings.registration_watchers:
+            await self._say(watcher, "chat", self.settings.registration_notification, "", words)
+
+    async def _say(self, to: str, kind: str, body: str, subject: str, words: dict[str, str]) -> None:
+        texts = {"subject": subject, "body": body} if subject else {"body": body}
+        inner = b"".join(
+            element(name, None, escape(Template(text).safe_substitute(words))) for name, text in texts.items()
+        )
+        attrs = {"from": self.host.domain, "to": to, "type": kind}
+        message = Stanza("message", attrs, tuple((NS_CLIENT, name) for name in texts), inner)
+        waiting = self.host.router.route(message)
+        if waiting is not None:
+            await waiting
+
+
+def _form(chosen: RegisterSettings, names: tuple[str, ...], required: tuple[str, ...]) -> bytes:
+    """Give the answer to a stranger's get: plain fields, and the same as a form."""
+    form = forms.Form(
+        "form",
+        chosen.registration_title,
+        [chosen.registration_instructions],
+        formNamespace=NS_REGISTER,
+        fields=[
+            forms.Field(
+                "text-private" if name == "password" else "text-single",
+                name,
+                label=name.capitalize(),
+                required=name in required,
+            )
+            for name in names
+        ],
+    )
+    parts = [element("instructions", None, escape(chosen.registration_instructions))]
+    parts += [element(name) for name in names]
+    return element("query", NS_REGISTER, b"".join(parts) + forms.encode(form))
+
+
+def _read(request: Stanza) -> dict[str, str]:
+    """Give what a request fills in; of a form and plain fields the form counts."""
+    query = request.child(NS_REGISTER, "query")
+    assert query is not None
+    values = forms.read(query, NS_REGISTER)
+    if values is None:
+        fields = {node.name: str(node) for node in query.elements() if node.uri == NS_REGISTER}
+    else:
+        fields = {name: found[0] for name, found in values.items() if found}
+    if any(len(text) > MAX_FIELD_CHARS for text in fields.values()):
+        raise StanzaError("not-acceptable", f"A field has at most {MAX_FIELD_CHARS} characters")
+    return fields
