@@ -1,0 +1,175 @@
+"""Rosters kept as documents (the default IRosters), and changed one after the other."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakValueDictionary
+
+from twisted.internet.defer import Deferred, DeferredLock, succeed
+from zope.interface import implementer
+
+from palaver.errors import StanzaError
+from palaver.interfaces import IRosters
+from palaver.routing.roster import Roster, RosterItem, query
+from palaver.stanza import make
+from palaver.storage import Batch, Document, Json
+
+if TYPE_CHECKING:
+    from palaver.routing.host import Host
+
+KIND_ITEM = "roster"
+KIND_STATE = "roster-state"
+ROSTER_KINDS = (KIND_ITEM, KIND_STATE)
+
+# Far beyond what people have; each one costs a stanza at every login.
+MAX_ITEMS = 5000
+# Between a login's one query and its binding a roster may change; this many late changes are remembered.
+MAX_REMEMBERED_VERSIONS = 4096
+# An account that is made again must not meet the versions that clients remember of the one before.
+FIRST_VERSION_BITS = 32
+
+T = TypeVar("T")
+
+
+@implementer(IRosters)
+class StoredRosters:
+    """The rosters of one host as documents: one a contact, and one with the version."""
+
+    def __init__(self, domain: str, storage: Any, max_items: int = MAX_ITEMS) -> None:
+        self.max_items = max_items
+        self._domain = domain
+        self._storage = storage
+        # Whoever works with a roster works with the same one.
+        self._rosters: WeakValueDictionary[str, Roster] = WeakValueDictionary()
+        self._versions: dict[str, int] = {}
+
+    def load(self, local: str, documents: Sequence[Document] | None = None) -> Deferred[Roster]:
+        """Give an account's roster; ``documents`` is what the login read, of `ROSTER_KINDS` at least.
+
+        A roster that is in use already is given as it is. Fails with StorageError.
+        """
+        roster = self._rosters.get(local)
+        if roster is not None:
+            return succeed(roster)
+        if documents is not None:
+            roster = from_documents(documents)
+            if roster.version >= self._versions.get(local, 0):
+                self._rosters[local] = roster
+                return succeed(roster)
+        return Deferred.fromCoroutine(self._read(local))
+
+    async def _read(self, local: str) -> Roster:
+        while True:
+            known = self._versions.get(local)
+            roster = from_documents(await self._storage.documents.list(self._domain, local, ROSTER_KINDS))
+            if self._versions.get(local) == known:
+                # Somebody else may have read it at the same time, and changed it since.
+                return self._rosters.setdefault(local, roster)
+
+    def save(
+        self, local: str, roster: Roster, changed: Iterable[RosterItem], removed: Iterable[str] = ()
+    ) -> Deferred[int]:
+        """Commit changed items, removed contacts and the new version together; gives the version.
+
+        The roster itself is left as it is. Fails with StorageError, and nothing is stored then.
+        """
+        version = (roster.version or secrets.randbits(FIRST_VERSION_BITS)) + 1
+        batch = Batch()
+        for item in changed:
+            batch.put(self._domain, local, KIND_ITEM, item.jid, _to_json(item))
+        for jid in removed:
+            batch.delete(self._domain, local, KIND_ITEM, jid)
+        batch.put(self._domain, local, KIND_STATE, "", {"version": version})
+        waiting: Deferred[Any] = self._storage.write(batch)
+        return waiting.addCallback(lambda _: self._saved(local, version))
+
+    def _saved(self, local: str, version: int) -> int:
+        self._versions.pop(local, None)
+        self._versions[local] = version
+        if len(self._versions) > MAX_REMEMBERED_VERSIONS:
+            del self._versions[next(iter(self._versions))]
+        return version
+
+
+def from_documents(documents: Iterable[Document]) -> Roster:
+    """Give the roster that documents hold; those of other kinds are passed over."""
+    items = []
+    version = 0
+    for document in documents:
+        if document.kind == KIND_ITEM:
+            items.append(_from_json(document.key, document.value))
+        elif document.kind == KIND_STATE:
+            version = document.value["version"]
+    return Roster(items, version)
+
+
+def _to_json(item: RosterItem) -> Json:
+    """Give what differs from a plain listed contact."""
+    value = {key: held for key, held in item._asdict().items() if held != RosterItem._field_defaults.get(key)}
+    del value["jid"]
+    if item.request is not None:
+        value["request"] = item.request.decode()
+    return value
+
+
+def _from_json(jid: str, value: Json) -> RosterItem:
+    if request := value.get("request"):
+        value = value | {"request": request.encode()}
+    # Contacts and groups occur in many rosters; each is in memory once.
+    groups = tuple([sys.intern(group) for group in value.get("groups", ())])
+    return RosterItem(sys.intern(jid), **(value | {"groups": groups}))
+
+
+# -- changes -----------------------------------------------------------------------------
+
+
+async def changing(host: Host, local: str, work: Callable[[Roster], Awaitable[T]]) -> T:
+    """Run ``work`` with an account's roster while nobody else changes it; gives what it gives.
+
+    An account that nobody is online with has its roster read, and let go afterwards.
+    ``work`` must not wait for anything that may need the same roster. Raises StorageError.
+    """
+    user = host.users.get(local)
+    roster: Roster = user.roster if user is not None else await rosters(host).load(local)
+    if roster.lock is None:
+        roster.lock = DeferredLock()
+    lock = roster.lock
+    await lock.acquire()
+    try:
+        return await work(roster)
+    finally:
+        lock.release()
+        if not lock.locked and roster.lock is lock:
+            roster.lock = None
+
+
+async def store(host: Host, local: str, roster: Roster, item: RosterItem) -> None:
+    """Commit one item, or that it is gone when nothing of it is kept; then the roster shows it.
+
+    Raises StorageError, and StanzaError ``policy-violation`` when the roster is full.
+    """
+    here = rosters(host)
+    if item.kept and item.jid not in roster.items and len(roster.items) >= here.max_items:
+        raise StanzaError("policy-violation", f"A roster has at most {here.max_items} contacts")
+    changed, gone = ([item], []) if item.kept else ([], [item.jid])
+    roster.apply(changed, gone, await here.save(local, roster, changed, gone))
+
+
+def rosters(host: Host) -> Any:
+    """Give the IRosters of a host."""
+    return host.query(IRosters)
+
+
+def push(host: Host, local: str, roster: Roster, item: bytes) -> None:
+    """Send an ``<item/>`` to every session that has asked for the roster (RFC 6121 section 2.1.6)."""
+    user = host.users.get(local)
+    if user is None:
+        return
+    payload = query(roster.version, item)
+    for session in list(user.sessions.values()):
+        if session.roster_interested:
+            attrs = {"type": "set", "id": f"push-{roster.version}", "to": session.jid.full}
+            session.send(make("iq", attrs, payload))
