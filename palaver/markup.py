@@ -9,25 +9,27 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-_SPECIAL = re.compile("[&<>'\"]")
-_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "'": "&apos;", '"': "&quot;"}
+# What XML cannot hold at all (XML 1.0 section 2.2) is written as U+FFFD: it can come from JSON or a database.
+_FORBIDDEN = "\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff"
+_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "'": "&apos;", '"': "&quot;", "\r": "&#13;"}
+_SPECIAL = re.compile(f"[&<>'\"\r{_FORBIDDEN}]")
 # White space in an attribute would be read back as a plain space (XML 1.0 section 3.3.3).
-_ATTRIBUTE_SPECIAL = re.compile("[&<>'\"\t\n\r]")
-_ATTRIBUTE_ENTITIES = _ENTITIES | {"\t": "&#9;", "\n": "&#10;", "\r": "&#13;"}
+_ATTRIBUTE_ENTITIES = _ENTITIES | {"\t": "&#9;", "\n": "&#10;"}
+_ATTRIBUTE_SPECIAL = re.compile(f"[&<>'\"\t\n\r{_FORBIDDEN}]")
 
 
 def escape(text: str) -> bytes:
     """Give character data as UTF-8 bytes, safe between two tags."""
     if _SPECIAL.search(text) is not None:
-        text = _SPECIAL.sub(lambda found: _ENTITIES[found[0]], text)
-    return text.replace("\r", "&#13;").encode()
+        text = _SPECIAL.sub(lambda found: _ENTITIES.get(found[0], "\ufffd"), text)
+    return text.encode()
 
 
 def attribute(text: str) -> str:
     """Give an attribute's value, safe between single quotes."""
     if _ATTRIBUTE_SPECIAL.search(text) is None:
         return text
-    return _ATTRIBUTE_SPECIAL.sub(lambda found: _ATTRIBUTE_ENTITIES[found[0]], text)
+    return _ATTRIBUTE_SPECIAL.sub(lambda found: _ATTRIBUTE_ENTITIES.get(found[0], "\ufffd"), text)
 
 
 def attributes(attrs: Mapping[str, str]) -> str:
@@ -37,9 +39,7 @@ def attributes(attrs: Mapping[str, str]) -> str:
     return "".join([f" {name}='{attribute(value)}'" for name, value in attrs.items()])
 
 
-def element(
-    name: str, ns: str | None = None, inner: bytes = b"", **attrs: str | None
-) -> bytes:
+def element(name: str, ns: str | None = None, inner: bytes = b"", /, **attrs: str | None) -> bytes:
     """Give one element; attributes that are None are left out, a trailing ``_`` is cut.
 
     ``inner`` is XML already serialised (use `escape` for text).

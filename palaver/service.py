@@ -22,13 +22,13 @@ from palaver.config import Config, ConfigError
 from palaver.errors import StreamError
 from palaver.log import Log
 from palaver.server import Server
-from palaver.settings import C2sListener
+from palaver.settings import C2sListener, Certificate
 from palaver.streams.admission import Admission
 from palaver.streams.c2s import ClientStream
 from palaver.streams.flush import Flusher
 from palaver.streams.settings import StreamSettings
 from palaver.streams.tcp import Listener
-from palaver.streams.tls import TlsContexts
+from palaver.streams.tls import CertificateError, CertificateFiles, TlsContexts, TlsSettings
 from palaver.streams.wheel import Wheel
 
 log = Log("service")
@@ -95,7 +95,10 @@ class Palaver(MultiService):
         return Deferred.fromCoroutine(self._stop())
 
     async def _start(self) -> None:
-        self.tls = TlsContexts.from_config(self.config)
+        try:
+            self.tls = TlsContexts(self._tls_settings(self.config))
+        except CertificateError as error:
+            raise ConfigError(str(error)) from None
         self._wheel.start()
         self._ungauge = metrics.gauge("sessions", "Bound sessions.", self.server.sessions)
         await self.server.start()
@@ -182,13 +185,35 @@ class Palaver(MultiService):
             found.append(f"{listener.name} {address}:{host.port} ({notes[table.tls]})")
         return found
 
+    @staticmethod
+    def _tls_settings(config: Config) -> TlsSettings:
+        def files(table: Certificate) -> CertificateFiles | None:
+            if table.certificate is None or table.key is None:
+                return None
+            return CertificateFiles(table.certificate, table.key)
+
+        hosts = {domain: files(table) for domain, table in config.tls.hosts.items()}
+        return TlsSettings(
+            config.general.data_dir,
+            config.general.hosts,
+            files(config.tls),
+            {domain: found for domain, found in hosts.items() if found is not None},
+            config.tls.client_ca,
+        )
+
+    def _reload_tls(self, config: Config) -> None:
+        try:
+            self.tls.reload(self._tls_settings(config))
+        except CertificateError as error:
+            raise ConfigError(str(error)) from None
+
     # -- while it runs --------------------------------------------------------------------------
 
     async def reload(self, config: Config) -> None:
         """Apply another config, and certificates that have changed; no session ends. Raises `ConfigError`."""
         if config.storage != self.config.storage or config.general.data_dir != self.config.general.data_dir:
             raise ConfigError("storage and data_dir are changed by a restart, not by a reload")
-        self.tls.reload_from(config)
+        self._reload_tls(config)
         self.config = config
         await self.server.reload(config)
         self._apply_limits()

@@ -24,7 +24,8 @@ from palaver.routing.host import Host
 from palaver.routing.router import Router
 from palaver.routing.sessions import Session
 from palaver.routing.users import bind
-from palaver.stanza import NS_CLIENT, Stanza, parse_element
+from palaver.stanza import NS_CLIENT, Stanza
+from palaver.tree import parse_element
 
 HEADER = (
     b"<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' version='1.0'>"

@@ -53,6 +53,7 @@ class Host:
         self.clock = clock
         self.max_user_sessions = max_user_sessions
         self.registry = Components(domain, bases=(registry,) if registry is not None else ())
+        self._provided: set[type[Interface]] = set()
         self.users: dict[str, User] = {}
         self.modules: dict[str, Any] = {}
         self.pipeline = Pipeline()
@@ -78,10 +79,16 @@ class Host:
 
         Raises `ValueError` for a second one.
         """
-        if interface in {found.provided for found in self.registry.registeredUtilities()}:
+        if interface in self._provided:
             raise ValueError(f"{self.domain} has {interface.__name__} already")
+        self._provided.add(interface)
         self.registry.registerUtility(component, interface)
-        return lambda: self.registry.unregisterUtility(component, interface)
+
+        def remove() -> None:
+            self._provided.discard(interface)
+            self.registry.unregisterUtility(component, interface)
+
+        return remove
 
     def add_nonza(self, ns: str, name: str, method: Nonza) -> Callable[[], object]:
         """Take top-level elements of a stream; gives the function that takes it back.

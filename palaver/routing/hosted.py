@@ -19,7 +19,8 @@ from palaver import jid
 from palaver.interfaces import IService
 from palaver.log import Log
 from palaver.routing.router import Router
-from palaver.stanza import Stanza, from_element, parse_element
+from palaver.stanza import Stanza, from_element
+from palaver.tree import parse_element
 
 from wokkel.component import InternalComponent  # isort: skip
 from wokkel.subprotocols import XMPPHandler  # isort: skip

@@ -60,18 +60,16 @@ class Session:
         if steps is None:
             return self._route(stanza)
         outcome = run(steps, stanza, self)
-        if isinstance(outcome, Stanza):
-            return self._route(outcome)
         if isinstance(outcome, Deferred):
             return outcome.addCallback(self._routed)
-        return self._settle(outcome)
+        return self._routed(outcome)
 
     def _routed(self, outcome: Stanza | Verdict) -> Deferred[Any] | None:
-        return self._route(outcome) if isinstance(outcome, Stanza) else self._settle(outcome)
-
-    def _settle(self, verdict: Verdict) -> None:
-        if isinstance(verdict, Reply):
-            self.send(verdict.stanza)
+        if isinstance(outcome, Stanza):
+            return self._route(outcome)
+        if isinstance(outcome, Reply):
+            self.send(outcome.stanza)
+        return None
 
     def _route(self, stanza: Stanza) -> Deferred[Any] | None:
         if stanza.name == "presence":

@@ -109,6 +109,18 @@ class ClientStream:
         return bool(self.connection.secure)
 
     @property
+    def port(self) -> int | None:
+        """See IStream."""
+        port: int | None = self.connection.port
+        return port
+
+    @property
+    def heard(self) -> float:
+        """See IStream."""
+        heard: float = self.connection.heard
+        return heard
+
+    @property
     def authenticated(self) -> bool:
         """True once somebody has logged in."""
         return self.state in (State.AUTHENTICATED, State.BOUND) or self.authenticated_as is not None
@@ -339,12 +351,13 @@ class ClientStream:
         if self.secure or self.settings.tls not in ("optional", "required"):
             self.write(element("failure", NS_TLS))
             raise StreamError("policy-violation", "There is no TLS to start here")
+        domain = self.host.domain
         self.restart()
         self.host = None
         self._login_state = None
         self._encrypting = True
         self.connection.write(element("proceed", NS_TLS))
-        self.connection.start_tls()
+        self.connection.start_tls(domain)
 
     def _login(self, stanza: Stanza) -> None:
         if self._login_state is None:

@@ -72,8 +72,8 @@ class Connection(Protocol):
     transport: Any
 
     __slots__ = (
-        "_blocked", "_last_read", "_on_deadline", "_out", "_paused", "_stranger", "_tokens", "_unsent",
-        "address", "deadline", "factory", "secure", "stream",
+        "_blocked", "_on_deadline", "_out", "_paused", "_stranger", "_tokens", "_unsent",
+        "address", "deadline", "factory", "heard", "secure", "stream",
     )  # fmt: skip
 
     def __init__(self, factory: Listener, address: str) -> None:
@@ -88,7 +88,7 @@ class Connection(Protocol):
         self._unsent = 0
         self._blocked = False
         self._paused = 0
-        self._last_read = factory.wheel.now()
+        self.heard = factory.wheel.now()
         self._tokens = factory.settings.burst
         self._stranger = True
 
@@ -107,12 +107,12 @@ class Connection(Protocol):
 
     def dataReceived(self, data: bytes) -> None:
         """Count the bytes, then give them to the stream."""
-        metrics.bytes_in[self.factory.name] += len(data)
+        metrics.bytes_in.value += len(data)
         rate = self.factory.settings.rate
-        now = self._last_read
-        self._last_read = self.factory.wheel.now()
+        now = self.heard
+        self.heard = self.factory.wheel.now()
         if rate is not None:
-            self._spend(len(data), rate, self._last_read - now)
+            self._spend(len(data), rate, self.heard - now)
         self.stream.data_received(data)
 
     def connectionLost(self, reason: Failure | None = None) -> None:
@@ -149,7 +149,7 @@ class Connection(Protocol):
             return
         data = out[0] if len(out) == 1 else b"".join(out)
         out.clear()
-        metrics.bytes_out[self.factory.name] += len(data)
+        metrics.bytes_out.value += len(data)
         if self.secure:
             self.transport.write(data)
             return
@@ -163,12 +163,18 @@ class Connection(Protocol):
             self.transport.registerProducer(self, False)
             self._watch_reader()
 
-    def start_tls(self) -> None:
-        """Speak TLS from here on; what was queued leaves before it."""
+    @property
+    def port(self) -> int | None:
+        """The peer's port; None when it is not known."""
+        port: int | None = getattr(self.transport.getPeer(), "port", None)
+        return port
+
+    def start_tls(self, domain: str | None = None) -> None:
+        """Speak TLS from here on, as ``domain`` when the client names no other; what was queued leaves before it."""
         self.flush()
         self.secure = True
         self.expire_in(self.factory.settings.tls_timeout_s, self._cut)
-        self.transport.startTLS(self.factory.tls.for_server())
+        self.transport.startTLS(self.factory.tls.for_server(domain))
         self.transport.registerProducer(self, True)
 
     def bindings(self) -> Mapping[str, Callable[[], bytes]]:
@@ -215,7 +221,7 @@ class Connection(Protocol):
         """Take bytes from the token bucket; when it is empty, stop reading until it is not."""
         self._tokens = min(self.factory.settings.burst, self._tokens + passed * rate) - size
         if self._tokens < 0:
-            metrics.rate_limited[self.factory.name] += 1
+            metrics.rate_limited.value += 1
             self.pause()
             self.factory.clock.callLater(-self._tokens / rate, self.resume)
 
@@ -275,7 +281,7 @@ class Connection(Protocol):
     def _idle(self) -> None:
         """Write a space when nothing was read for long, so that a dead connection shows itself."""
         idle = self.factory.settings.idle_s
-        quiet = self.factory.wheel.now() - self._last_read
+        quiet = self.factory.wheel.now() - self.heard
         if quiet >= idle:
             self.write(b" ")
             quiet = 0.0
