@@ -8,6 +8,8 @@ of ours: it is logged with the module's name and answered with
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from palaver.markup import element, escape
 
 NS_STANZAS = "urn:ietf:params:xml:ns:xmpp-stanzas"
@@ -40,6 +42,11 @@ DEFAULT_TYPES = {
 }
 
 
+@lru_cache(64)
+def _condition(name: str, ns: str) -> bytes:
+    return element(name, ns)
+
+
 class StanzaError(Exception):
     """A stanza is refused (RFC 6120 section 8.3).
 
@@ -66,7 +73,7 @@ class StanzaError(Exception):
         text = element("text", NS_STANZAS, escape(self.text)) if self.text else b""
         return b"<error type='%b'>%b%b%b</error>" % (
             self.type.encode(),
-            element(self.condition, NS_STANZAS),
+            _condition(self.condition, NS_STANZAS),
             text,
             self.extra,
         )
@@ -85,7 +92,7 @@ class StreamError(Exception):
         """Give the ``<stream:error/>`` element as bytes; the stream declares the prefix."""
         text = element("text", NS_STREAMS, escape(self.text)) if self.text else b""
         return b"<stream:error>%b%b%b</stream:error>" % (
-            element(self.condition, NS_STREAMS),
+            _condition(self.condition, NS_STREAMS),
             text,
             self.extra,
         )

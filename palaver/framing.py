@@ -7,15 +7,14 @@ would see the same in them, and are written anew from a tree otherwise (RFC 6120
 
 from __future__ import annotations
 
-import codecs
 import re
-from functools import lru_cache
 from typing import NamedTuple, Protocol
 from xml.parsers import expat
 
+from palaver import parsing
 from palaver.errors import StreamError
-from palaver.markup import attribute, element
-from palaver.stanza import CONTENT_NAMESPACES, NS_CLIENT, NS_XML, Child, Stanza, reread
+from palaver.markup import element
+from palaver.stanza import CONTENT_NAMESPACES, NS_CLIENT, Child, Stanza, reread
 
 NS_STREAM = "http://etherx.jabber.org/streams"
 NS_ERRORS = "urn:xmpp:errors"
@@ -26,25 +25,21 @@ MAX_ATTRIBUTES = 200
 MAX_RESCANNED_BYTES = 4096
 # expat remembers every name it has read; a new parser now and then forgets those of a stranger.
 MAX_PARSER_BYTES = 4 * 1024 * 1024
-MAX_NAMES = 4096
 # What keeps a connection alive is a space or a line feed; it need not wake a parser.
 MAX_KEEPALIVE_BYTES = 4
 
-_LESS_THAN, _SLASH = b"</"
-_NOTHING: dict[str, str] = {}
 _SPACE = b" \t\r\n"
-# XML forbids this character, so that no namespace can hold it.
-_SEPARATOR = "\x01"
-_TAG = re.compile(rb"<[^>'\"]*+(?:'[^']*+'[^>'\"]*+|\"[^\"]*+\"[^>'\"]*+)*+>")
-_QUOTE_OR_END = re.compile(rb"['\">]")
-_PREFIXED = re.compile(rb"<[^\s/>]*:")
-_HAS_DEFERRAL = hasattr(expat.ParserCreate(), "SetReparseDeferralEnabled")
+_LESS_THAN, _SLASH = b"</"
+# A stream begins with a tag, a declaration or a byte order mark.
+_FIRST = b"<\xef"
+_UTF_16_MARKS = b"\xfe\xff"
+_match_tag = re.compile(rb"<[^>'\"]*+(?:'[^']*+'[^>'\"]*+|\"[^\"]*+\"[^>'\"]*+)*+>").match
+_match_prefixed = re.compile(rb"<[^\s/>]*:").match
+_find_quote_or_end = re.compile(rb"['\">]").search
 
-# Numbers are those of expat.h; the three without a name in every pyexpat are reserved prefixes.
-_INVALID_TOKEN, _PARTIAL_CHAR, _UNDEFINED_ENTITY = 4, 6, 11
-_CONDITIONS = {_UNDEFINED_ENTITY: "restricted-xml"} | dict.fromkeys(
-    (27, 28, 38, 39, 40), "bad-namespace-prefix"
-)
+_NAMES = {ns: parsing.Names(ns, NS_CLIENT) for ns in CONTENT_NAMESPACES}
+_OTHER_NAMES = parsing.Names()
+_NOTHING: dict[str, str] = {}
 
 
 class StreamHeader(NamedTuple):
@@ -72,27 +67,8 @@ class Receiver(Protocol):
         """Take the stream's end tag; whatever follows it is ignored."""
 
 
-class _Names(dict[str, Child]):
-    """Namespace and name by expat's name for both; the content namespace reads as `NS_CLIENT`."""
-
-    def __init__(self, content: str) -> None:
-        super().__init__()
-        self._content = content
-
-    def __missing__(self, key: str) -> Child:
-        ns, _, name = key.rpartition(_SEPARATOR)
-        if len(self) >= MAX_NAMES:
-            self.clear()
-        child = self[key] = (NS_CLIENT if ns == self._content else ns, name)
-        return child
-
-
-_NAMES = {ns: _Names(ns) for ns in CONTENT_NAMESPACES}
-_OTHER_NAMES = _Names("")
-
-
-class _Stopped(Exception):
-    """Leaves expat in the middle of a chunk, with the bytes that it has not read."""
+class _StopParsing(Exception):
+    """Leaves expat in the middle of a segment, with the bytes that it has not read."""
 
     def __init__(self, rest: bytes) -> None:
         self.rest = rest
@@ -105,13 +81,48 @@ class Framer:
     A stanza of the content namespace is given in `NS_CLIENT`; any other keeps its own.
     """
 
-    # _fed and _end count from the parser's beginning: the bytes it was given, and where its last
-    # complete element ended. _base is where _buffer (or _held, while something is unfinished) begins.
+    # Positions count from the parser's beginning: _fed is what it was given, _start where the
+    # unfinished element begins, _end where the last complete one ended, _base where _buffer
+    # begins (or _held, which replaces it while something is unfinished).
+    _base: int
+    _fed: int
+    _start: int
+    _end: int
+    _buffer: bytes
+    _held: bytearray | None
+    # The quote that is open in a tag that is held back, b"" when none is; None when no tag is.
+    _quote: bytes | None
+    _parser: expat.XMLParserType | None
+    _tag: str
+    _attrs: dict[str, str]
+    _children: list[Child]
+
     __slots__ = (
-        "_attrs", "_base", "_buffer", "_cdata", "_children", "_closed", "_depth", "_end", "_fed", "_held",
-        "_header", "_names", "_outer", "_parser", "_prefixes", "_quote", "_receiver", "_start", "_stopping",
-        "_tag", "max_attributes", "max_depth", "max_stanza_bytes",
-    )  # fmt: skip
+        "_attrs",
+        "_base",
+        "_buffer",
+        "_cdata",
+        "_children",
+        "_closed",
+        "_content",
+        "_context",
+        "_depth",
+        "_end",
+        "_fed",
+        "_held",
+        "_marks",
+        "_names",
+        "_parser",
+        "_prefixes",
+        "_quote",
+        "_receiver",
+        "_start",
+        "_stopping",
+        "_tag",
+        "max_attributes",
+        "max_depth",
+        "max_stanza_bytes",
+    )
 
     def __init__(
         self,
@@ -132,9 +143,10 @@ class Framer:
     def reset(self) -> None:
         """Expect a new stream; nothing of the old one is kept. Stops a ``feed`` that is under way."""
         self._prefixes: dict[str, str] = {}
-        self._header: bytes | None = None
+        self._content = ""
+        self._context = b""
+        self._marks: tuple[bytes, ...] = ()
         self._names = _OTHER_NAMES
-        self._outer: tuple[bytes, ...] = ()
         self._closed = False
         self._depth = 0
         self._forget()
@@ -149,7 +161,7 @@ class Framer:
 
         False, and nothing done, inside ``feed`` and while an element is unfinished.
         """
-        if self._held is not None or self._depth != 1 or self._buffer:
+        if self._depth == 0 or self._buffer or not self._between_elements:
             return False
         self._forget()
         return True
@@ -159,15 +171,14 @@ class Framer:
 
         Raises `StreamError` once everything before the mistake was delivered; the stream is over then.
         """
-        if self._held is None and self._depth <= 1:
-            if len(data) <= MAX_KEEPALIVE_BYTES and not data.strip(_SPACE):
-                return b""
-            if self._closed:
-                return b""
+        if self._closed:
+            return b""
+        if len(data) <= MAX_KEEPALIVE_BYTES and self._between_elements and not data.strip(_SPACE):
+            return b""
         self._stopping = False
         try:
-            self._parse(data)
-        except _Stopped as stopped:
+            self._read(data)
+        except _StopParsing as stopped:
             self._forget()
             return stopped.rest
         except BaseException:
@@ -180,7 +191,11 @@ class Framer:
 
     # -- bytes ---------------------------------------------------------------------
 
-    def _parse(self, data: bytes) -> None:
+    @property
+    def _between_elements(self) -> bool:
+        return self._held is None and self._depth <= 1
+
+    def _read(self, data: bytes) -> None:
         parser = self._parser
         if self._held is not None:
             self._held += data
@@ -191,12 +206,13 @@ class Framer:
                 data = bytes(self._held[self._fed - self._base :])
         else:
             if parser is None:
-                parser = self._parser = self._open_parser()
-                if self._depth == 0:
-                    # A client may end its last element before a restart with a line feed.
-                    data = data.lstrip(_SPACE)
+                parser = self._open_parser()
+            if self._fed == 0:
+                # A client may end its last element before a restart with a line feed.
+                data = data.lstrip(_SPACE)
             self._buffer = data
             self._base = self._fed
+        assert parser is not None
         self._fed += len(data)
         if self._depth == 0 and b"\0" in data:
             # UTF-16, which expat would take for what it is.
@@ -204,7 +220,8 @@ class Framer:
         try:
             parser.Parse(data, False)
         except expat.ExpatError as error:
-            raise self._stream_error(error) from None
+            at = parser.ErrorByteIndex - self._base
+            raise parsing.stream_error(error, self._whole()[at : at + 4]) from None
         if self._end != self._fed:
             self._keep()
         self._buffer = b""
@@ -212,35 +229,29 @@ class Framer:
             self.release()
 
     def _open_parser(self) -> expat.XMLParserType:
-        parser = expat.ParserCreate("UTF-8", _SEPARATOR, None)
-        if _HAS_DEFERRAL:
-            parser.SetReparseDeferralEnabled(False)
-        if self._header is None:
-            parser.StartNamespaceDeclHandler = self._declared
-            parser.XmlDeclHandler = _check_declaration
-            parser.StartElementHandler = self._opened
-        else:
-            parser.Parse(self._header, False)
-            self._fed = self._end = len(self._header)
+        parser = self._parser = parsing.create_parser()
+        if self._context:
+            parser.Parse(self._context, False)
+            self._fed = self._end = len(self._context)
             parser.StartElementHandler = self._started
+        else:
+            parser.StartNamespaceDeclHandler = self._declared
+            parser.StartElementHandler = self._opened
         parser.EndElementHandler = self._ended
         parser.StartCdataSectionHandler = self._cdata_started
-        parser.CommentHandler = _refuse_markup
-        parser.ProcessingInstructionHandler = _refuse_markup
-        parser.StartDoctypeDeclHandler = _refuse_markup
         return parser
 
     def _forget(self) -> None:
         """Drop the parser and all bytes."""
-        self._parser: expat.XMLParserType | None = None
+        self._parser = None
         self._buffer = b""
-        self._held: bytearray | None = None
-        self._quote: bytes | None = None
+        self._held = None
+        self._quote = None
         self._cdata = False
         self._base = self._fed = self._start = self._end = 0
         self._tag = ""
-        self._attrs: dict[str, str] = _NOTHING
-        self._children: list[Child] = []
+        self._attrs = _NOTHING
+        self._children = []
 
     def _whole(self) -> bytes:
         """Give all bytes from ``_base`` on as one piece."""
@@ -258,8 +269,7 @@ class Framer:
                 self._start = self._end = self._fed - len(tail)
                 if not tail:
                     return
-                if self._depth and tail[0] != _LESS_THAN:
-                    raise StreamError("bad-format", "text between stanzas")
+                self._check_beginning(tail[0])
             self._held = bytearray(tail)
             self._base = self._end
         self._check_size(self._fed - self._start)
@@ -267,6 +277,13 @@ class Framer:
         token = self._parser.CurrentByteIndex
         if self._fed - token > MAX_RESCANNED_BYTES:
             self._hold_back(bytes(self._held[token - self._base :]))
+
+    def _check_beginning(self, byte: int) -> None:
+        """Refuse early what can be no element; expat would wait for more of it."""
+        if self._depth == 0 and byte not in _FIRST:
+            raise StreamError("unsupported-encoding" if byte in _UTF_16_MARKS else "not-well-formed")
+        if self._depth == 1 and byte != _LESS_THAN:
+            raise StreamError("bad-format", "text between stanzas")
 
     def _hold_back(self, token: bytes) -> None:
         """Have expat wait for the end of a large tag; nothing else that is unfinished may be large."""
@@ -285,7 +302,7 @@ class Framer:
                 if not position:
                     break
                 quote = b""
-            found = _QUOTE_OR_END.search(data, position)
+            found = _find_quote_or_end(data, position)
             if found is None:
                 break
             position = found.end()
@@ -300,17 +317,6 @@ class Framer:
         if size > self.max_stanza_bytes:
             raise StreamError("policy-violation", extra=element("stanza-too-big", NS_ERRORS))
 
-    def _stream_error(self, error: expat.ExpatError) -> StreamError:
-        condition = _CONDITIONS.get(error.code, "not-well-formed")
-        if error.code in (_INVALID_TOKEN, _PARTIAL_CHAR) and self._parser is not None:
-            at = self._parser.ErrorByteIndex - self._base
-            try:
-                codecs.utf_8_decode(self._whole()[at : at + 4], "strict", False)
-            except UnicodeDecodeError:
-                # RFC 6120 section 4.9.3.22 counts broken UTF-8 among the encodings.
-                condition = "unsupported-encoding"
-        return StreamError(condition, expat.ErrorString(error.code))
-
     # -- what expat calls ----------------------------------------------------------------
 
     def _declared(self, prefix: str | None, uri: str | None) -> None:
@@ -320,28 +326,38 @@ class Framer:
         """Take the stream's start tag."""
         parser = self._parser
         assert parser is not None
-        ns, _, local = name.rpartition(_SEPARATOR)
+        ns, _, local = name.rpartition(parsing.SEPARATOR)
         if ns != NS_STREAM:
             raise StreamError("invalid-namespace")
         if local != "stream":
             raise StreamError("bad-format")
         if len(attrs) > self.max_attributes:
             raise StreamError("policy-violation", "too many attributes")
-        parser.StartElementHandler = self._started
-        parser.StartNamespaceDeclHandler = None
-        parser.XmlDeclHandler = None
         buffer = self._whole()
-        end = _tag_end(buffer, parser.CurrentByteIndex - self._base)
+        end = _match_tag(buffer, parser.CurrentByteIndex - self._base).end()  # type: ignore[union-attr]
         self._end = self._base + end
         self._check_size(self._end)
-        prefixes, self._prefixes = self._prefixes, _NOTHING
-        content = prefixes.pop("", "")
-        self._names = _NAMES.get(content, _OTHER_NAMES)
-        self._header, self._outer = _context(content, tuple(prefixes.items()))
+        parser.StartElementHandler = self._started
+        parser.StartNamespaceDeclHandler = None
         self._depth = 1
-        self._receiver.stream_opened(StreamHeader(content, _named(attrs), prefixes))
+        header = self._header(attrs)
+        self._receiver.stream_opened(header)
         if self._stopping:
-            raise _Stopped(buffer[end:])
+            raise _StopParsing(buffer[end:])
+
+    def _header(self, attrs: dict[str, str]) -> StreamHeader:
+        """Give the stream's header, and note what later elements may lean on."""
+        prefixes, self._prefixes = self._prefixes, _NOTHING
+        ns = prefixes.pop("", "")
+        declarations = tuple(prefixes.items())
+        self._names = _NAMES.get(ns, _OTHER_NAMES)
+        self._context = parsing.start_tag(ns, declarations)
+        self._marks = parsing.prefix_marks(declarations)
+        self._content = ns
+        if ns not in ("", NS_CLIENT):
+            # A child that repeats this namespace would no longer be in the content namespace elsewhere.
+            self._marks += (ns.encode(),)
+        return StreamHeader(ns, parsing.attribute_names(attrs), prefixes)
 
     def _started(self, name: str, attrs: dict[str, str]) -> None:
         depth = self._depth
@@ -365,22 +381,26 @@ class Framer:
         elif depth == 0:
             parser = self._parser
             assert parser is not None
-            if self._whole()[self._end - self._base : parser.CurrentByteIndex - self._base].strip(_SPACE):
-                raise StreamError("bad-format", "text between stanzas")
+            self._check_between(self._whole(), parser.CurrentByteIndex)
             self._closed = True
             self._receiver.stream_closed()
-            raise _Stopped(b"")
+            raise _StopParsing(b"")
 
     def _cdata_started(self) -> None:
         self._cdata = True
 
+    def _check_between(self, buffer: bytes, until: int) -> None:
+        """Refuse anything but white space between two elements."""
+        if buffer[self._end - self._base : until - self._base].strip(_SPACE):
+            raise StreamError("bad-format", "text between stanzas")
+
     def _deliver(self) -> None:
         """Hand over the element that has just ended."""
-        buffer = self._whole() if self._held is not None else self._buffer
+        buffer = self._buffer if self._held is None else self._whole()
         base = self._base
         start = self._start - base
         end = self._parser.CurrentByteIndex - base  # type: ignore[union-attr]
-        tag_end = _tag_end(buffer, start)
+        tag_end = _match_tag(buffer, start).end()  # type: ignore[union-attr]
         if buffer[tag_end - 2] == _SLASH:
             inner = b""
             after = end
@@ -389,71 +409,30 @@ class Framer:
             after = buffer.index(b">", end) + 1
         if after - start > self.max_stanza_bytes:
             self._check_size(after - start)
-        if self._end != self._start and buffer[self._end - base : start].strip(_SPACE):
-            raise StreamError("bad-format", "text between stanzas")
+        if self._end != self._start:
+            self._check_between(buffer, self._start)
         self._end = base + after
         if self._is_plain(buffer, start, tag_end, inner):
             ns, name = self._names[self._tag]
             stanza = Stanza(name, self._attrs, tuple(self._children), inner, ns)
         else:
-            assert self._header is not None
             self._cdata = False
-            stanza = reread(self._header, buffer[start:after])
+            stanza = reread(buffer[start:after], self._context, self._content)
         self._receiver.stanza_received(stanza)
         if self._stopping:
-            raise _Stopped(buffer[after:])
+            raise _StopParsing(buffer[after:])
 
     def _is_plain(self, buffer: bytes, start: int, tag_end: int, inner: bytes) -> bool:
         """Tell whether ``inner`` means the same wherever the stanza goes; names the attributes."""
         if buffer.find(b":", start, tag_end) >= 0:
             tag = buffer[start:tag_end]
-            if b"xmlns:" in tag or _PREFIXED.match(tag):
+            if b"xmlns:" in tag or _match_prefixed(tag):
                 return False
-            self._attrs = _named(self._attrs)
-        for token in self._outer:
-            if token in inner:
+            self._attrs = parsing.attribute_names(self._attrs)
+        for mark in self._marks:
+            if mark in inner:
                 return False
         if not inner.isascii():
             # expat has checked this; another build of it might not.
             inner.decode()
         return not self._cdata
-
-
-def _tag_end(buffer: bytes, start: int) -> int:
-    found = _TAG.match(buffer, start)
-    assert found is not None
-    return found.end()
-
-
-@lru_cache(256)
-def _context(ns: str, prefixes: tuple[tuple[str, str], ...]) -> tuple[bytes, tuple[bytes, ...]]:
-    """Give a start tag with a stream's declarations, and what an element that leans on them has in it."""
-    declared = "".join(f" xmlns:{prefix}='{attribute(uri)}'" for prefix, uri in prefixes)
-    tag = f"<stream xmlns='{attribute(ns)}'{declared}>".encode()
-    tokens = [f"{prefix}:".encode() for prefix, _ in prefixes]
-    # A child that repeats the content namespace would keep it in a stream with another one.
-    return tag, tuple([*tokens, ns.encode()] if ns else tokens)
-
-
-def _named(attrs: dict[str, str]) -> dict[str, str]:
-    """Give attributes by the names that a `Stanza` has for them."""
-    named = {}
-    for key, value in attrs.items():
-        ns, _, name = key.rpartition(_SEPARATOR)
-        if ns == NS_XML:
-            key = f"xml:{name}"
-        elif ns:
-            key = f"{{{ns}}}{name}"
-        named[key] = value
-    return named
-
-
-def _check_declaration(version: str, encoding: str | None, standalone: int) -> None:
-    if version != "1.0":
-        raise StreamError("not-well-formed", "XML 1.0 only")
-    if encoding is not None and encoding.upper() != "UTF-8":
-        raise StreamError("unsupported-encoding")
-
-
-def _refuse_markup(*what: object) -> None:
-    raise StreamError("restricted-xml")

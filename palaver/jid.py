@@ -5,20 +5,37 @@ A `JID` is a value: it never changes, and two that mean the same address are equ
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from functools import lru_cache
 
+import idna
 from precis_i18n import get_profile
 
 # RFC 7622 section 3: each part is at most 1023 bytes.
 MAX_PART_BYTES = 1023
+# Composed characters shrink in preparation, at most to a third; more than this cannot fit.
+MAX_RAW_CHARS = 3 * MAX_PART_BYTES
 # Longer texts are prepared anew each time, so that a stranger cannot fill the cache with large ones.
 MAX_CACHED_CHARS = 256
 CACHE_SIZE = 16384
 
-_PLAIN_LOCAL = re.compile(r"[a-z0-9._+=~!$%*?#^|`{}()\[\],;-]{1,1023}\Z")
-_PLAIN_DOMAIN = re.compile(r"(?=.{1,255}\Z)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*\Z")
+# What the PRECIS profiles leave as it is; everything else takes the long way.
+_PLAIN_LOCAL = re.compile(r"[a-z0-9._+=~!$%*?#^|`{}()\[\]\\,;-]{1,1023}\Z")
+_PLAIN_LABEL = r"(?!xn--)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_PLAIN_DOMAIN = re.compile(rf"(?=.{{1,255}}\Z){_PLAIN_LABEL}(?:\.{_PLAIN_LABEL})*\Z")
 _PLAIN_RESOURCE = re.compile(r"[!-~](?:[ -~]{0,1021}[!-~])?\Z")
+
+# Names that DNS allows and IDNA does not are still the addresses of machines in many a local network.
+_DNS_LABEL = r"(?!xn--)[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
+_DNS_DOMAIN = re.compile(rf"(?=.{{1,255}}\Z){_DNS_LABEL}(?:\.{_DNS_LABEL})*\Z")
+
+# XEP-0106 section 4.2.
+_ESCAPES = {c: f"\\{ord(c):02x}" for c in " \"&'/:<>@\\"}
+_UNESCAPES = {escaped: c for c, escaped in _ESCAPES.items()}
+# A backslash is escaped only where it would be read as the beginning of an escape.
+_TO_ESCAPE = re.compile(r"[ \"&'/:<>@]|\\(?=20|22|26|27|2f|3a|3c|3e|40|5c)")
+_TO_UNESCAPE = re.compile(r"\\(?:20|22|26|27|2f|3a|3c|3e|40|5c)")
 
 
 class InvalidJID(ValueError):
@@ -44,7 +61,7 @@ class JID:
 
     def without_resource(self) -> JID:
         """Give the bare JID."""
-        return self if not self.resource else parse(self.bare)
+        return self if not self.resource else JID(self.local, self.domain, "")
 
     def with_resource(self, resource: str) -> JID:
         """Give the full JID for a resource, which is prepared; raises `InvalidJID`."""
@@ -63,6 +80,20 @@ class JID:
         return hash(self.full)
 
 
+def _prepare(profile: str, text: str, part: str) -> str:
+    """Enforce a PRECIS profile; raises `InvalidJID`."""
+    if len(text) > MAX_RAW_CHARS:
+        raise InvalidJID(f"the {part} has more than {MAX_PART_BYTES} bytes")
+    try:
+        prepared = str(get_profile(profile).enforce(text))
+        # RFC 8264 section 7: what is not stable under its own rules is refused.
+        if str(get_profile(profile).enforce(prepared)) != prepared:
+            raise InvalidJID(f"the {part} has no stable form")
+    except UnicodeError as error:
+        raise InvalidJID(f"the {part} is not allowed: {error.args[-1]}") from None
+    return _checked(prepared, part)
+
+
 def _checked(text: str, part: str) -> str:
     if not text:
         raise InvalidJID(f"the {part} is empty")
@@ -75,57 +106,71 @@ def prepare_local(text: str) -> str:
     """Prepare a localpart (RFC 7622 section 3.3); raises `InvalidJID`."""
     if _PLAIN_LOCAL.match(text):
         return text
-    _checked(text, "localpart")
-    try:
-        prepared = str(get_profile("UsernameCaseMapped").enforce(text))
-    except UnicodeError as error:
-        raise InvalidJID(f"the localpart is not allowed: {error.args[-1]}") from None
+    if text.isascii() and _PLAIN_LOCAL.match(lowered := text.lower()):
+        return lowered
+    prepared = _prepare("UsernameCaseMapped", text, "localpart")
     # RFC 7622 section 3.3.1 forbids these beyond the PRECIS class.
     if any(c in "\"&'/:<>@" for c in prepared):
         raise InvalidJID("the localpart has one of \"&'/:<>@")
-    return _checked(prepared, "localpart")
+    return prepared
 
 
 def prepare_domain(text: str) -> str:
     """Prepare a domainpart (RFC 7622 section 3.2); raises `InvalidJID`."""
     if _PLAIN_DOMAIN.match(text):
         return text
+    if text.isascii() and _PLAIN_DOMAIN.match(lowered := text.lower().removesuffix(".")):
+        return lowered
     return _prepare_other_domain(text)
 
 
 def _prepare_other_domain(text: str) -> str:
-    """Prepare what is not lower-case ASCII: IDNs, capitals, a trailing dot, address literals."""
-    import idna
-
-    text = _checked(text.removesuffix("."), "domainpart")
+    """Prepare an internationalised name, an IPv6 address or an unusual name."""
+    if len(text) > MAX_RAW_CHARS:
+        raise InvalidJID(f"the domainpart has more than {MAX_PART_BYTES} bytes")
     if text.startswith("[") and text.endswith("]"):
-        import ipaddress
-
-        try:
-            return f"[{ipaddress.IPv6Address(text[1:-1]).compressed}]"
-        except ValueError:
-            raise InvalidJID("the domainpart is no IPv6 address") from None
+        return _prepare_ipv6(text[1:-1])
     try:
         # A-labels become U-labels, so that both forms are one address.
-        prepared = idna.decode(text.lower(), uts46=True)
-    except (idna.IDNAError, UnicodeError):
-        # The library refuses names that DNS allows but IDNA does not (an underscore, say).
-        prepared = text.lower()
-        if not re.fullmatch(r"[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*", prepared):
+        prepared = idna.decode(text, uts46=True, std3_rules=True).removesuffix(".")
+        if idna.decode(idna.encode(prepared)) != prepared:
+            raise InvalidJID("the domainpart has no stable form")
+    except UnicodeError:
+        prepared = text.lower().removesuffix(".")
+        if _DNS_DOMAIN.match(prepared) is None:
             raise InvalidJID("the domainpart is no domain name") from None
     return _checked(prepared, "domainpart")
+
+
+def _prepare_ipv6(text: str) -> str:
+    try:
+        address = ipaddress.IPv6Address(text)
+    except ValueError:
+        raise InvalidJID("the domainpart is no IPv6 address") from None
+    if address.scope_id is not None:
+        raise InvalidJID("the domainpart names an interface of one machine")
+    return f"[{address.compressed}]"
 
 
 def prepare_resource(text: str) -> str:
     """Prepare a resourcepart (RFC 7622 section 3.4); raises `InvalidJID`."""
     if _PLAIN_RESOURCE.match(text):
         return text
-    _checked(text, "resourcepart")
-    try:
-        prepared = str(get_profile("OpaqueString").enforce(text))
-    except UnicodeError as error:
-        raise InvalidJID(f"the resourcepart is not allowed: {error.args[-1]}") from None
-    return _checked(prepared, "resourcepart")
+    return _prepare("OpaqueString", text, "resourcepart")
+
+
+def escape_local(text: str) -> str:
+    """Give any text as a localpart (XEP-0106); raises `InvalidJID` for space at either end."""
+    if text != text.strip(" "):
+        raise InvalidJID("an escaped localpart neither begins nor ends with a space")
+    return _TO_ESCAPE.sub(lambda found: _ESCAPES[found[0]], text)
+
+
+def unescape_local(text: str) -> str:
+    """Give the text that a localpart stands for (XEP-0106), to be shown and never to be routed by."""
+    if text.startswith("\\20") or text.endswith("\\20"):
+        return text
+    return _TO_UNESCAPE.sub(lambda found: _UNESCAPES[found[0]], text)
 
 
 def make(local: str, domain: str, resource: str = "") -> JID:
@@ -142,8 +187,6 @@ def _parse(text: str) -> JID:
     local, at, domain = rest.rpartition("@")
     if at and not local:
         raise InvalidJID("the localpart is empty")
-    if "@" in local:
-        raise InvalidJID("the localpart has one of \"&'/:<>@")
     if slash and not resource:
         raise InvalidJID("the resourcepart is empty")
     return make(local, domain, resource)

@@ -15,9 +15,10 @@ from twisted.words.xish import domish
 
 from palaver import jid
 from palaver.errors import StanzaError
-from palaver.markup import attributes, element, escape
-from palaver.tree import NS_XML, serialize
+from palaver.markup import attribute, attributes, element, escape
+from palaver.parsing import NS_XML
 from palaver.tree import parse as parse_element
+from palaver.tree import serialize
 
 if TYPE_CHECKING:
     from palaver.interfaces import ISession
@@ -26,6 +27,9 @@ NS_CLIENT = "jabber:client"
 NS_SERVER = "jabber:server"
 NS_COMPONENT = "jabber:component:accept"
 CONTENT_NAMESPACES = frozenset((NS_CLIENT, NS_SERVER, NS_COMPONENT))
+
+# An error repeats what it refuses (RFC 6120 section 8.3.1); much of that helps nobody and costs both sides.
+MAX_ECHO_BYTES = 16 * 1024
 
 Child = tuple[str, str]
 """A child's namespace and name."""
@@ -99,6 +103,13 @@ class Stanza:
         return any(child[0] == ns for child in self.children)
 
     @property
+    def text(self) -> str:
+        """The text directly inside, such as the data of a SASL element; children's text is left out."""
+        if b"<" not in self.inner and b"&" not in self.inner and b"\r" not in self.inner:
+            return self.inner.decode()
+        return "".join(str(node) for node in self.element.children if isinstance(node, str))
+
+    @property
     def element(self) -> domish.Element:
         """The stanza as a tree, built on the first call. Treat it as read-only."""
         if self._element is None:
@@ -106,12 +117,11 @@ class Stanza:
         return self._element
 
     def child(self, ns: str, name: str) -> domish.Element | None:
-        """The first child of this namespace and name, as a tree; None when absent."""
+        """Give the first child of this namespace and name, as a tree; None when absent."""
         if (ns, name) not in self.children:
             return None
-        for node in self.element.elements(ns, name):
-            return node
-        return None
+        node: domish.Element | None = next(self.element.elements(ns, name), None)
+        return node
 
     # -- made from another ------------------------------------------------------
 
@@ -147,9 +157,7 @@ class Stanza:
         """Give a copy whose whole content is these nodes."""
         nodes = list(nodes)
         children = tuple((node.uri or "", node.name) for node in nodes if not isinstance(node, str))
-        return Stanza(
-            self.name, self.attrs, children, serialize(nodes, self.ns), self.ns, self.origin
-        )
+        return Stanza(self.name, self.attrs, children, serialize(nodes, self.ns), self.ns, self.origin)
 
     def with_origin(self, origin: ISession | None) -> Stanza:
         """Give a copy that says which session it came in on."""
@@ -166,13 +174,14 @@ class Stanza:
         return make("iq", attrs, payload)
 
     def error(self, error: StanzaError) -> Stanza:
-        """Give the error for this stanza, with its content inside (RFC 6120 section 8.3.1)."""
+        """Give the error for this stanza, with its content inside unless that is large."""
         attrs = {key: value for key, value in self.attrs.items() if key not in ("from", "to")}
         attrs["type"] = "error"
         self._turn_round(attrs)
-        return Stanza(
-            self.name, attrs, (*self.children, (self.ns, "error")), self.inner + error.encode(), self.ns
-        )
+        children, inner = self.children, self.inner
+        if len(inner) > MAX_ECHO_BYTES:
+            children, inner = _EMPTY, b""
+        return Stanza(self.name, attrs, (*children, (self.ns, "error")), inner + error.encode(), self.ns)
 
     def _turn_round(self, attrs: dict[str, str]) -> None:
         if (sender := self.attrs.get("from")) is not None:
@@ -183,13 +192,16 @@ class Stanza:
     # -- bytes ---------------------------------------------------------------------------
 
     def encode(self, declare: bool = False) -> bytes:
-        """Give the whole stanza as bytes; ``declare`` writes the namespace on the start tag."""
+        """Give the whole stanza as bytes; ``declare`` writes `NS_CLIENT` on the start tag too.
+
+        Without it a stanza of `NS_CLIENT` takes the content namespace of the stream that it is written to.
+        """
         name = self.name
         head = f"<{name}{start_attributes(self.attrs)}"
-        if declare or self.ns not in CONTENT_NAMESPACES:
-            head += f" xmlns='{self.ns}'"
+        if declare or self.ns != NS_CLIENT:
+            head += f" xmlns='{attribute(self.ns)}'"
         if self.inner:
-            return f"{head}>".encode() + self.inner + f"</{name}>".encode()
+            return b"%b>%b</%b>" % (head.encode(), self.inner, name.encode())
         return f"{head}/>".encode()
 
     def __repr__(self) -> str:
@@ -198,12 +210,15 @@ class Stanza:
 
 def start_attributes(attrs: dict[str, str]) -> str:
     """Give the attributes of a start tag; foreign ones get a prefix of their own."""
-    if not any(name[0] == "{" for name in attrs):
-        return attributes(attrs)
+    text = attributes(attrs)
+    return text if "{" not in text or not any(name[0] == "{" for name in attrs) else _with_prefixes(attrs)
+
+
+def _with_prefixes(attrs: dict[str, str]) -> str:
     plain = {}
     for number, (name, value) in enumerate(attrs.items()):
         if name[0] == "{":
-            ns, _, local = name[1:].partition("}")
+            ns, _, local = name[1:].rpartition("}")
             plain[f"xmlns:a{number}"] = ns
             name = f"a{number}:{local}"
         plain[name] = value
@@ -238,7 +253,19 @@ def _payload_name(payload: bytes, ns: str) -> Child:
 def from_element(node: domish.Element) -> Stanza:
     """Give the Stanza for a tree, in the client namespace whatever content namespace it has."""
     own = node.uri or NS_CLIENT
-    ns = NS_CLIENT if own in CONTENT_NAMESPACES else own
+    return _from_element(node, own, NS_CLIENT if own in CONTENT_NAMESPACES else own)
+
+
+def reread(data: bytes, context: bytes, content: str) -> Stanza:
+    """Give the Stanza for one element of a stream.
+
+    ``context`` is a start tag with the stream's declarations, ``content`` its content namespace.
+    """
+    node = parse_element(data, context)
+    return _from_element(node, node.uri, NS_CLIENT if node.uri == content else node.uri)
+
+
+def _from_element(node: domish.Element, own: str, ns: str) -> Stanza:
     attrs = {_attribute_name(name): value for name, value in node.attributes.items()}
     children = tuple(
         (ns if child.uri is None or child.uri == own else child.uri, child.name) for child in node.elements()
@@ -250,11 +277,6 @@ def _attribute_name(name: str | tuple[str, str]) -> str:
     if isinstance(name, str):
         return name
     return f"xml:{name[1]}" if name[0] == NS_XML else f"{{{name[0]}}}{name[1]}"
-
-
-def reread(context: bytes, data: bytes) -> Stanza:
-    """Give the Stanza for bytes that lean on the declarations of ``context``, a start tag."""
-    return from_element(parse_element(data, context))
 
 
 def text_element(name: str, ns: str, text: str) -> bytes:

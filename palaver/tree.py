@@ -12,12 +12,9 @@ from xml.parsers import expat
 
 from twisted.words.xish import domish
 
+from palaver.errors import StreamError
 from palaver.markup import attribute, escape
-
-NS_XML = "http://www.w3.org/XML/1998/namespace"
-
-# XML forbids this character, so that no namespace can hold it.
-_SEPARATOR = "\x01"
+from palaver.parsing import NS_XML, SEPARATOR, create_parser
 
 
 class _Builder:
@@ -28,15 +25,12 @@ class _Builder:
         self._open: list[domish.Element] = []
         self._prefixes: dict[str, str] = {}
         self._depth = 0
-        parser = self._parser = expat.ParserCreate("UTF-8", _SEPARATOR)
+        parser = self._parser = create_parser()
         parser.buffer_text = True
         parser.StartElementHandler = self._started
         parser.EndElementHandler = self._ended
         parser.CharacterDataHandler = self._text
         parser.StartNamespaceDeclHandler = self._declared
-        parser.CommentHandler = self._refuse
-        parser.ProcessingInstructionHandler = self._refuse
-        parser.StartDoctypeDeclHandler = self._refuse
 
     def parse(self, data: bytes) -> None:
         """Read one document; raises `ValueError`."""
@@ -44,9 +38,8 @@ class _Builder:
             self._parser.Parse(data, True)
         except expat.ExpatError as error:
             raise ValueError(expat.ErrorString(error.code)) from None
-
-    def _refuse(self, *what: object) -> None:
-        raise ValueError("comments, processing instructions and document types are not allowed")
+        except StreamError as error:
+            raise ValueError(error.condition) from None
 
     def _declared(self, prefix: str | None, uri: str | None) -> None:
         if prefix and uri:
@@ -57,7 +50,7 @@ class _Builder:
         self._depth += 1
         if self._depth == 1:
             return
-        ns, _, local = name.rpartition(_SEPARATOR)
+        ns, _, local = name.rpartition(SEPARATOR)
         node = domish.Element((ns, local), ns, localPrefixes=prefixes)
         node.attributes = {_attribute_key(key): value for key, value in attrs.items()}
         if self._open:
@@ -77,7 +70,7 @@ class _Builder:
 
 
 def _attribute_key(name: str) -> str | tuple[str, str]:
-    ns, _, local = name.rpartition(_SEPARATOR)
+    ns, _, local = name.rpartition(SEPARATOR)
     return (ns, local) if ns else local
 
 
