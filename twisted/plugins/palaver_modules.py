@@ -1,0 +1,74 @@
+"""The modules that come with Palaver: one line each."""
+
+from palaver.plugin import ModuleMaker, Xep
+
+_XEPS = "palaver.xeps"
+
+disco = ModuleMaker(
+    "mod_disco",
+    f"{_XEPS}.disco.ServiceDiscovery",
+    "What the server and its accounts can do, and whom to write to about it",
+    (Xep(30, "2.5.0"), Xep(106, "1.1.1"), Xep(115, "1.6.0"), Xep(128, "1.0.1"), Xep(157, "1.1.1")),
+)
+last = ModuleMaker(
+    "mod_last",
+    f"{_XEPS}.last.LastActivity",
+    "Since when somebody is away, and how long the server is up",
+    (Xep(12, "2.0"),),
+)
+offline = ModuleMaker(
+    "mod_offline",
+    f"{_XEPS}.offline.Offline",
+    "Messages for those who are not online",
+    (Xep(160, "1.0.1"), Xep(203, "2.0")),
+)
+offline_stub = ModuleMaker(
+    "mod_offline_stub",
+    f"{_XEPS}.offline_stub.OfflineStub",
+    "Messages for those who are not online vanish without an error",
+    default=False,
+)
+ping = ModuleMaker(
+    "mod_ping",
+    f"{_XEPS}.ping.Ping",
+    "Pings from clients, and to clients that have been quiet",
+    (Xep(199, "2.0.1"),),
+)
+private = ModuleMaker(
+    "mod_private",
+    f"{_XEPS}.private.Private",
+    "XML that clients keep on the server",
+    (Xep(49, "1.2"),),
+)
+register = ModuleMaker(
+    "mod_register",
+    f"{_XEPS}.register.Register",
+    "New accounts, new passwords and the end of an account, through the client",
+    (Xep(77, "2.4"),),
+    default=False,
+)
+roster = ModuleMaker(
+    "mod_roster",
+    f"{_XEPS}.roster.Roster",
+    "The contact list, with versions",
+    (Xep(237, "1.3"),),
+)
+sic = ModuleMaker(
+    "mod_sic",
+    f"{_XEPS}.sic.ServerIpCheck",
+    "Tells clients their own address",
+    (Xep(279, "0.2"),),
+    default=False,
+)
+time = ModuleMaker(
+    "mod_time",
+    f"{_XEPS}.time.Time",
+    "The server's clock",
+    (Xep(90, "1.2"), Xep(202, "2.0")),
+)
+version = ModuleMaker(
+    "mod_version",
+    f"{_XEPS}.version.Version",
+    "Which software this is",
+    (Xep(92, "1.1"),),
+)
