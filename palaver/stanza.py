@@ -17,7 +17,7 @@ from palaver import jid
 from palaver.errors import StanzaError
 from palaver.markup import attribute, attributes, element, escape
 from palaver.parsing import NS_XML
-from palaver.tree import parse as parse_element
+from palaver.tree import parse_element
 from palaver.tree import serialize
 
 if TYPE_CHECKING:

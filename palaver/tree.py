@@ -74,7 +74,7 @@ def _attribute_key(name: str) -> str | tuple[str, str]:
     return (ns, local) if ns else local
 
 
-def parse(data: bytes, context: bytes = b"<r>") -> domish.Element:
+def parse_element(data: bytes, context: bytes = b"<r>") -> domish.Element:
     """Read one element; raises `ValueError` when it is none, or has more than elements and text.
 
     ``context`` is a start tag with the declarations that the element leans on.

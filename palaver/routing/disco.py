@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from palaver.markup import element
-from palaver.stanza import parse_element
+from palaver.tree import parse_element
 
 if TYPE_CHECKING:
     from palaver.routing.host import Host
