@@ -1,0 +1,1 @@
+"""Palaver as a process, driven by clients and servers that nobody here wrote."""
