@@ -13,12 +13,10 @@ from typing import TYPE_CHECKING
 
 from twisted.words.xish import domish
 
-from palaver import jid
+from palaver import jid, parsing, tree
 from palaver.errors import StanzaError
 from palaver.markup import attribute, attributes, element, escape
-from palaver.parsing import NS_XML
 from palaver.tree import parse_element
-from palaver.tree import serialize
 
 if TYPE_CHECKING:
     from palaver.interfaces import ISession
@@ -26,10 +24,15 @@ if TYPE_CHECKING:
 NS_CLIENT = "jabber:client"
 NS_SERVER = "jabber:server"
 NS_COMPONENT = "jabber:component:accept"
+NS_XML = parsing.NS_XML
 CONTENT_NAMESPACES = frozenset((NS_CLIENT, NS_SERVER, NS_COMPONENT))
 
 # An error repeats what it refuses (RFC 6120 section 8.3.1); much of that helps nobody and costs both sides.
 MAX_ECHO_BYTES = 16 * 1024
+
+# Part of this module's interface: who handles stanzas handles their trees.
+parse_element = tree.parse
+serialize = tree.serialize
 
 Child = tuple[str, str]
 """A child's namespace and name."""
