@@ -97,6 +97,9 @@ class Client:
         self.host = house.host
         self.secure = True
         self.address = address
+        self.port: int | None = 50000
+        self.heard = house.clock.seconds()
+        self.authenticated_as: str | None = None
         self.session: Any = None
         self.error: StreamError | None = None
         self.closed = False
@@ -184,6 +187,7 @@ class House:
     def login(self, local: str, resource: str = "orchard", presence: str | None = None) -> Client:
         """Bind a session; ``presence`` is sent when given, and what it brings stays in ``received``."""
         client = Client(self)
+        client.authenticated_as = local
         session: Session = now(bind(self.host, client, local, resource, None))
         client.session = session
         if presence is not None:
