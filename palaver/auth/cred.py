@@ -79,7 +79,9 @@ class CredAccounts:
 
     def exists(self, local: str) -> Deferred[bool]:
         """See IAccounts."""
-        return maybeDeferred(self._exists, local)
+        ask: Callable[[str], Any] = self._exists
+        answer: Deferred[bool] = maybeDeferred(ask, local)
+        return answer
 
     def create(self, local: str, password: str) -> Deferred[None]:
         """See IAccounts."""
