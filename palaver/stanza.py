@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 from twisted.words.xish import domish
 
-from palaver import jid, parsing, tree
+from palaver import jid, parsing
 from palaver.errors import StanzaError
 from palaver.markup import attribute, attributes, element, escape
-from palaver.tree import parse_element
+from palaver.tree import parse_element, serialize
 
 if TYPE_CHECKING:
     from palaver.interfaces import ISession
@@ -29,10 +29,6 @@ CONTENT_NAMESPACES = frozenset((NS_CLIENT, NS_SERVER, NS_COMPONENT))
 
 # An error repeats what it refuses (RFC 6120 section 8.3.1); much of that helps nobody and costs both sides.
 MAX_ECHO_BYTES = 16 * 1024
-
-# Part of this module's interface: who handles stanzas handles their trees.
-parse_element = tree.parse
-serialize = tree.serialize
 
 Child = tuple[str, str]
 """A child's namespace and name."""

@@ -10,6 +10,7 @@ from palaver import stanza
 from palaver.errors import StanzaError
 from palaver.jid import JID, InvalidJID
 from palaver.stanza import NS_CLIENT, NS_XML, Stanza
+from palaver.tree import parse_element, serialize
 
 BODY = b"<body>a &lt; b</body>"
 STATE = b"<active xmlns='urn:state'/>"
@@ -161,7 +162,7 @@ class WritingTests(SynchronousTestCase):
         node[("urn:b", "k")] = "<"
         node.addElement(("", "none"), content="&").addElement(("urn:a", "a"))
         node.addRawXml("<raw/>")
-        data = stanza.serialize([node, "<tail>"], "urn:a")
+        data = serialize([node, "<tail>"], "urn:a")
         self.assertTrue(data.startswith(b"<a xmlns:a0='urn:p' "))
         self.assertTrue(data.endswith(b"<raw/></a>&lt;tail&gt;"))
         root = etree.fromstring(b"<r xmlns='urn:a'>" + data + b"</r>")[0]
@@ -170,14 +171,14 @@ class WritingTests(SynchronousTestCase):
 
     def test_parse_element(self) -> None:
         """One element is read; anything else, and whatever XMPP forbids, is a ValueError."""
-        node = stanza.parse_element(b"<a xmlns='u' xml:lang='de'>x<b xmlns=''/></a>")
+        node = parse_element(b"<a xmlns='u' xml:lang='de'>x<b xmlns=''/></a>")
         self.assertEqual((node.uri, node.name, node.attributes), ("u", "a", {(NS_XML, "lang"): "de"}))
         self.assertEqual([child.uri for child in node.elements()], [""])
         self.assertIsNone(node.parent)
         for data in (b"", b"text", b"<a/><b/>", b"<a>", b"</r><r>", b"<a/></r><!-- -->", b"<!-- -->"):
-            self.assertRaises(ValueError, stanza.parse_element, data)
+            self.assertRaises(ValueError, parse_element, data)
         for data in (b"<?p?><a/>", b"<p:a/>", b"<a>&b;</a>", b"<a>\xff</a>"):
-            self.assertRaises(ValueError, stanza.parse_element, data)
+            self.assertRaises(ValueError, parse_element, data)
 
     def test_make(self) -> None:
         """A stanza is made with one child, in bytes or as a tree, or with none."""
