@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from palaver.routing.roster import INBOUND, OUTBOUND, STATES, Move, Roster, RosterItem, removed
-from palaver.tree import parse
+from palaver.tree import parse_element as parse
 
 # Existing state, whether the stanza is routed or delivered, new state (None: no change).
 APPENDIX_A2 = {

@@ -1,0 +1,256 @@
+"""Who may see whose presence: subscription stanzas and what they change (RFC 6121 section 3).
+
+Each change is committed before anybody hears of it, and what has to be routed is routed
+after the roster is free again: two accounts of this host may be answering each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from palaver.errors import StanzaError
+from palaver.events import SubscriptionChanged
+from palaver.jid import JID
+from palaver.routing import announce
+from palaver.routing.failures import failed
+from palaver.routing.roster import INBOUND, OUTBOUND, SEES_US, Roster, RosterItem, removed
+from palaver.routing.rosters import changing, push, store
+from palaver.stanza import Stanza, from_element
+from palaver.tree import parse_element
+
+if TYPE_CHECKING:
+    from palaver.routing.host import Host
+    from palaver.routing.users import User
+
+# A pending request is kept as it came; a larger one is kept without what it holds.
+MAX_REQUEST_BYTES = 16 * 1024
+
+FollowUps = list[Stanza | SubscriptionChanged]
+"""What there is to route and to tell once a change is committed, in order."""
+
+
+def outbound(host: Host, stanza: Stanza, user: User, contact: JID) -> Deferred[None] | None:
+    """Take a subscription stanza that a client sends; to the account itself it means nothing.
+
+    The Deferred fires when everything it changed here is committed; refusals go back as errors.
+    """
+    if contact.bare == user.bare:
+        return None
+    # RFC 6121 section 3.1.2: such stanzas travel between bare JIDs.
+    stanza = stanza.replace(from_=user.bare, to=contact.bare)
+
+    async def work(roster: Roster) -> FollowUps:
+        return await _sent(host, user.local, roster, stanza)
+
+    return Deferred.fromCoroutine(_guarded(host, user.local, work, stanza))
+
+
+def inbound(host: Host, stanza: Stanza, to: JID) -> Deferred[None] | None:
+    """Take a subscription stanza for an account of this host; one that has no account is passed over."""
+    sender = stanza.sender
+    if sender is None or sender.bare == to.bare:
+        return None
+    stanza = stanza.replace(from_=sender.bare, to=to.bare)
+
+    async def work(roster: Roster) -> FollowUps:
+        return await _arrived(host, to.local, roster, stanza)
+
+    async def if_there() -> None:
+        if to.local in host.users or await host.accounts.exists(to.local):
+            await _carry_out(host, await changing(host, to.local, work))
+
+    return Deferred.fromCoroutine(_answered(host, if_there(), stanza))
+
+
+async def _guarded(
+    host: Host, local: str, work: Callable[[Roster], Awaitable[FollowUps]], stanza: Stanza
+) -> None:
+    async def run() -> None:
+        await _carry_out(host, await changing(host, local, work))
+
+    await _answered(host, run(), stanza)
+
+
+async def _answered(host: Host, work: Awaitable[None], stanza: Stanza) -> None:
+    """Wait for work; its failure is answered to whoever sent the stanza."""
+    try:
+        await work
+    except Exception:
+        host.router.bounce(stanza, failed("presence", Failure()))
+
+
+async def _carry_out(host: Host, follow_ups: FollowUps) -> None:
+    """Route and tell; returns when all that came of it is committed."""
+    waiting: announce.Waiting = []
+    for entry in follow_ups:
+        told = announce.route(host, entry) if isinstance(entry, Stanza) else host.events.fire(entry)
+        if told is not None:
+            waiting.append(told)
+    for told in waiting:
+        await told
+
+
+# -- what the account sends ---------------------------------------------------------------
+
+
+async def _sent(host: Host, local: str, roster: Roster, stanza: Stanza) -> FollowUps:
+    """Change the roster for what the account sends (RFC 6121 sections 3.1.2, 3.1.5, 3.2.2, 3.3.2, 3.4)."""
+    kind, contact = stanza.attrs["type"], stanza.attrs["to"]
+    old = roster.item(contact)
+    state, travels = OUTBOUND[kind][old.state]
+    new = old.after(state)
+    if kind == "subscribed" and not travels and old.subscription not in SEES_US:
+        new = new._replace(approved=True, listed=True)
+    elif kind == "unsubscribed":
+        new = new._replace(approved=False)
+    follow_ups = await _change(host, local, roster, old, new)
+    user = host.users.get(local)
+    if old.subscription in SEES_US and new.subscription not in SEES_US:
+        # While the contact is still subscribed (section 3.2.1).
+        follow_ups += announce.hidden(user, contact)
+    if travels:
+        follow_ups.append(stanza)
+        if kind == "subscribed":
+            follow_ups += announce.shown(user, contact)
+            if new.subscription == "both" and user is not None and user.available():
+                follow_ups.append(announce.probe(user.bare, contact))
+    return follow_ups
+
+
+async def _change(host: Host, local: str, roster: Roster, old: RosterItem, new: RosterItem) -> FollowUps:
+    """Commit an item and push it; gives the event when the subscription is another one."""
+    if new == old:
+        return []
+    await store(host, local, roster, new)
+    return _show_change(host, local, roster, old, new)
+
+
+def _show_change(host: Host, local: str, roster: Roster, old: RosterItem, new: RosterItem) -> FollowUps:
+    if new.listed and not new.looks_like(old):
+        push(host, local, roster, new.encode())
+    if new.subscription == old.subscription:
+        return []
+    return [SubscriptionChanged(local, new.jid, new.subscription)]
+
+
+# -- what a contact sends --------------------------------------------------------------------
+
+
+async def _arrived(host: Host, local: str, roster: Roster, stanza: Stanza) -> FollowUps:
+    """Change the roster for what a contact sends (RFC 6121 sections 3.1.3, 3.1.6, 3.2.3, 3.3.3)."""
+    kind, contact = stanza.attrs["type"], stanza.attrs["from"]
+    old = roster.item(contact)
+    if kind == "subscribe":
+        return await _asked(host, local, roster, old, stanza)
+    state, travels = INBOUND[kind][old.state]
+    if not travels:
+        return []
+    new = old.after(state)
+    await store(host, local, roster, new)
+    user = host.users.get(local)
+    for session in list(user.sessions.values()) if user is not None else ():
+        if session.roster_interested or session.presence is not None:
+            # Before the push, so that the client knows what the push comes from (section 3.1.6).
+            session.send(stanza)
+    follow_ups = _show_change(host, local, roster, old, new)
+    if old.subscription in SEES_US and new.subscription not in SEES_US:
+        follow_ups += announce.hidden(user, contact)
+    return follow_ups
+
+
+async def _asked(host: Host, local: str, roster: Roster, old: RosterItem, stanza: Stanza) -> FollowUps:
+    """Take a request: granted already, approved before, or for the account's clients to decide."""
+    bare, contact = stanza.attrs["to"], stanza.attrs["from"]
+    user = host.users.get(local)
+    granted = [Stanza("presence", {"type": "subscribed", "from": bare, "to": contact})]
+    if old.subscription in SEES_US:
+        return [*granted, *announce.shown(user, contact)]
+    state, travels = INBOUND["subscribe"][old.state]
+    if old.approved:
+        new = old.after(OUTBOUND["subscribed"][state].state)
+        told = await _change(host, local, roster, old, new)
+        return [*told, *granted, *announce.shown(user, contact)]
+    if travels:
+        await store(host, local, roster, old.after(state, _kept(stanza)))
+        announce.deliver(host, stanza, user.jid) if user is not None else None
+    return [Stanza("presence", {"type": "unavailable", "from": bare, "to": contact})]
+
+
+def _kept(stanza: Stanza) -> bytes:
+    """Give a request as it is stored, to be delivered until it is answered."""
+    if len(stanza.inner) > MAX_REQUEST_BYTES:
+        stanza = Stanza("presence", stanza.attrs)
+    return stanza.encode(declare=True)
+
+
+def pending(roster: Roster) -> list[Stanza]:
+    """Give the requests that wait for an answer, as they came."""
+    return [
+        from_element(parse_element(item.request))
+        for item in roster.items.values()
+        if item.request is not None
+    ]
+
+
+# -- contacts added, changed and removed -------------------------------------------------------
+
+
+async def update(host: Host, local: str, contact: str, name: str, groups: tuple[str, ...]) -> None:
+    """Add a contact, or give it another name and groups; subscriptions stay (RFC 6121 sections 2.3, 2.4).
+
+    Raises StorageError, and StanzaError ``policy-violation`` when the roster is full.
+    """
+
+    async def work(roster: Roster) -> None:
+        old = roster.item(contact)
+        new = old._replace(name=name, groups=groups, listed=True)
+        if new != old:
+            await store(host, local, roster, new)
+        push(host, local, roster, new.encode())
+
+    await changing(host, local, work)
+
+
+async def remove(host: Host, local: str, contact: str) -> None:
+    """Remove a contact and end both subscriptions (RFC 6121 section 2.5).
+
+    Raises StorageError, and StanzaError ``item-not-found``.
+    """
+
+    async def work(roster: Roster) -> FollowUps:
+        old = roster.item(contact)
+        if not old.listed:
+            raise StanzaError("item-not-found", type="modify")
+        await store(host, local, roster, RosterItem(contact, listed=False))
+        push(host, local, roster, removed(contact))
+        told = [SubscriptionChanged(local, contact, "remove")]
+        return [*told, *_endings(host, local, old)]
+
+    await _carry_out(host, await changing(host, local, work))
+
+
+async def end_all(host: Host, local: str) -> None:
+    """Tell every contact that the account is no more; its own roster is left to whoever deletes it."""
+
+    async def work(roster: Roster) -> FollowUps:
+        return [stanza for item in roster.items.values() for stanza in _endings(host, local, item)]
+
+    await _carry_out(host, await changing(host, local, work))
+
+
+def _endings(host: Host, local: str, item: RosterItem) -> list[Stanza]:
+    """Give what ends both subscriptions with a contact."""
+    user = host.users.get(local)
+    bare = f"{local}@{host.domain}"
+    endings = announce.hidden(user, item.jid) if item.subscription in SEES_US else []
+    for kind, ends in (
+        ("unsubscribed", item.subscription in SEES_US or item.request is not None),
+        ("unsubscribe", item.ask or item.subscription in ("to", "both")),
+    ):
+        if ends:
+            endings.append(Stanza("presence", {"type": kind, "from": bare, "to": item.jid}))
+    return endings
