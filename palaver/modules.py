@@ -176,7 +176,7 @@ class Module:
     def _marks(self) -> list[tuple[Callable[..., Any], _Mark]]:
         found = []
         for name in dir(type(self)):
-            for mark in getattr(getattr(type(self), name), "palaver_marks", ()):
+            for mark in getattr(getattr(type(self), name, None), "palaver_marks", ()):
                 found.append((getattr(self, name), mark))
         return found
 

@@ -99,7 +99,9 @@ class ServiceDiscovery(Module):
         services = self.host.disco.items(hidden)
         listed = {domain for domain, _ in services}
         parts = [element("item", jid=domain, name=name) for domain, name in services]
-        parts += [element("item", jid=domain) for domain in self.settings.extra_domains if domain not in listed]
+        parts += [
+            element("item", jid=domain) for domain in self.settings.extra_domains if domain not in listed
+        ]
         return element("query", NS_ITEMS, b"".join(parts))
 
     # -- accounts -------------------------------------------------------------------------

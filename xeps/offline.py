@@ -18,9 +18,11 @@ from palaver.markup import element
 from palaver.modules import Module, Settings, on, phase
 from palaver.routing.failures import failed
 from palaver.routing.pipeline import DROP, HANDLED, TO_USER, UNDELIVERED, Drop, Handled
-from palaver.stanza import NS_CLIENT, Stanza, from_element, parse_element
+from palaver.stanza import NS_CLIENT, Stanza, from_element
+from palaver.tree import parse_element
 from palaver.storage import Batch, Entry, LogQuery, ids
 from palaver.times import stamp
+from palaver.tree import parse_element
 
 if TYPE_CHECKING:
     from palaver.routing.sessions import Session

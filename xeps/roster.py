@@ -15,17 +15,19 @@ from palaver.events import AccountDeleting
 from palaver.modules import BARE, SELF, Module, Settings, iq, on
 from palaver.routing import subscriptions
 from palaver.routing.roster import NS_ROSTER
+from palaver.routing.roster import Roster as Contacts
 from palaver.routing.rosters import MAX_ITEMS, rosters
 from palaver.stanza import Stanza
 
-FEATURES = b"<ver xmlns='urn:xmpp:features:rosterver'/><sub xmlns='urn:xmpp:features:pre-approval'/>"
+VERSIONING = b"<ver xmlns='urn:xmpp:features:rosterver'/>"
+PRE_APPROVAL = b"<sub xmlns='urn:xmpp:features:pre-approval'/>"
 
 # As long as one part of an address may be; RFC 6121 section 2.3.3 leaves the limit to us.
 MAX_NAME_BYTES = 1023
 MAX_GROUPS = 100
 
 # What the client says it has; anything but digits is no version of ours.
-_KNOWN_VERSION = re.compile(rb"\s*<[^>]*?\sver=['\"]([0-9]+)['\"]")
+_KNOWN_VERSION = re.compile(rb"\s*<[^>]*?\sver=['\"]([0-9]{1,20})['\"]")
 
 
 class RosterSettings(Settings):
@@ -52,16 +54,16 @@ class Roster(Module):
 
     def stream_feature(self, stream: Any) -> bytes | None:
         """Announce versioning and pre-approval (RFC 6121 sections 2.6.1 and 3.4)."""
-        return FEATURES if self.settings.versioning else FEATURES[FEATURES.index(b"<sub") :]
+        return VERSIONING + PRE_APPROVAL if self.settings.versioning else PRE_APPROVAL
 
     @iq("get", NS_ROSTER, "query", to=(SELF,))
     def get(self, request: Stanza) -> bytes | None:
-        """Give the roster, or nothing when the client has this version; pushes go to the session from now on."""
+        """Give the roster, or nothing when the client has this version; from now on it gets pushes."""
         session = request.origin
         if session is None:
             raise StanzaError("forbidden")
         session.roster_interested = True
-        roster = session.user.roster
+        roster: Contacts = session.user.roster
         known = _KNOWN_VERSION.match(request.inner) if self.settings.versioning else None
         if known is not None and int(known[1]) == roster.version:
             return None
