@@ -1,7 +1,7 @@
 """SCRAM for servers (RFC 5802, RFC 7677) with channel binding.
 
 Written on hmac and hashlib since scramp 1.5 knows no tls-exporter, refuses every authzid and
-wants the keys synchronously, before a database could have answered; and it costs several times as much.
+wants the keys at once, where a database answers later.
 """
 
 from __future__ import annotations

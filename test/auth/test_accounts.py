@@ -43,7 +43,7 @@ class AccountsTestCase(SynchronousTestCase):
         return right
 
     def stored(self) -> dict[str, Any]:
-        document = self.successResultOf(self.storage.documents.get(DOMAIN, "romeo", KIND))
+        document: Any = self.successResultOf(self.storage.documents.get(DOMAIN, "romeo", KIND))
         value: dict[str, Any] = document.value
         return value
 
@@ -93,7 +93,8 @@ class StoredTests(AccountsTestCase):
         self.successResultOf(self.accounts.set_password("romeo", "sword"))
         self.assertTrue(self.checks("sword"))
         self.assertFalse(self.checks("pencil"))
-        self.assertTrue(self.successResultOf(self.accounts.credentials("romeo")).disabled)
+        found: Any = self.successResultOf(self.accounts.credentials("romeo"))
+        self.assertTrue(found.disabled)
 
     def test_absent(self) -> None:
         """What is not there cannot be changed or deleted."""
@@ -141,7 +142,7 @@ class LoginTests(AccountsTestCase):
 
         self.patch(self.storage.documents, "list", count)
         self.patch(self.storage.documents, "get", None)
-        found = self.successResultOf(self.accounts.credentials("romeo"))
+        found: Any = self.successResultOf(self.accounts.credentials("romeo"))
         self.assertEqual(len(asked), 1)
         self.assertEqual([document.kind for document in found.documents], ["roster"])
         self.assertEqual(set(found.keys), {"sha-1", "sha-256", "sha-512"})

@@ -76,7 +76,7 @@ class CredAccountsTests(SynchronousTestCase):
         """PLAIN, and nothing else, is offered and asks the checker."""
         auth = Authenticator(self.accounts, AuthSettings(b"secret"))
         self.assertEqual(auth.mechanisms(BOUND), ("PLAIN",))
-        success = self.successResultOf(auth.begin("PLAIN", FACTS).step(b"\0romeo\0pencil"))
+        success: Any = self.successResultOf(auth.begin("PLAIN", FACTS).step(b"\0romeo\0pencil"))
         self.assertEqual((success.local, success.documents), ("romeo", None))
         for message in (b"\0romeo\0pen", b"\0juliet\0pencil"):
             failure = self.failureResultOf(auth.begin("PLAIN", FACTS).step(message), SaslFailure)
@@ -105,7 +105,7 @@ class CredAccountsTests(SynchronousTestCase):
 
         @implementer(ICredentialsChecker)
         class Lax(AllowAnonymousAccess):
-            credentialInterfaces = (IUsernamePassword,)
+            credentialInterfaces: Any = (IUsernamePassword,)
 
         accounts = CredAccounts(Lax(), "example.org")
         self.assertFalse(self.successResultOf(accounts.check_password("romeo", "pencil")))
@@ -198,14 +198,16 @@ class ChainTests(SynchronousTestCase):
             self.successResultOf(auth.begin("PLAIN", FACTS).step(message))
         self.failureResultOf(auth.begin("PLAIN", FACTS).step(b"\0romeo\0balcony"), SaslFailure)
         exchange, client = auth.begin("SCRAM-SHA-1", FACTS), ScramClient()
-        challenge = self.successResultOf(exchange.step(client.first())).data
-        self.assertEqual(self.successResultOf(exchange.step(client.final(challenge))).local, "romeo")
+        challenge: Any = self.successResultOf(exchange.step(client.first()))
+        success: Any = self.successResultOf(exchange.step(client.final(challenge.data)))
+        self.assertEqual(success.local, "romeo")
 
     def test_scram_passes_members_without_keys(self) -> None:
         """A member that knows every name but has no keys does not hide one that has."""
         checker = InMemoryUsernamePasswordDatabaseDontUse()
         chain = ChainedAccounts([CredAccounts(checker, "example.org"), self.stored])
-        self.assertTrue(self.successResultOf(chain.credentials("romeo")).keys)
+        found: Any = self.successResultOf(chain.credentials("romeo"))
+        self.assertTrue(found.keys)
 
     def test_existence(self) -> None:
         """Somebody exists when any member says so."""

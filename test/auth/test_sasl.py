@@ -35,7 +35,7 @@ class SaslTestCase(SynchronousTestCase):
     """An authenticator with two accounts."""
 
     def setUp(self) -> None:
-        self.accounts = FixedAccounts(romeo="pencil", juliet="balcony")
+        self.accounts: Any = FixedAccounts(romeo="pencil", juliet="balcony")
         self.auth = self.authenticator()
 
     def authenticator(self, **settings: Any) -> Authenticator:
@@ -123,7 +123,8 @@ class OrderTests(SaslTestCase):
         """A client that begins without data is asked for it by an empty challenge."""
         exchange = self.auth.begin("PLAIN", FACTS)
         self.assertEqual(self.successResultOf(exchange.step(None)), Challenge(b""))
-        self.assertEqual(self.successResultOf(exchange.step(b"\0romeo\0pencil")).local, "romeo")
+        success: Any = self.successResultOf(exchange.step(b"\0romeo\0pencil"))
+        self.assertEqual(success.local, "romeo")
 
     def test_asked_once(self) -> None:
         """A client that has nothing to say twice is refused."""
@@ -146,7 +147,7 @@ class OrderTests(SaslTestCase):
     def waiting(self) -> Deferred[Any]:
         """Let the accounts answer only when told; gives what they will answer through."""
         waiting: Deferred[Any] = Deferred()
-        self.accounts.credentials = lambda local: waiting  # type: ignore[method-assign]
+        self.accounts.credentials = lambda local: waiting
         return waiting
 
     def test_step_during_a_step(self) -> None:
@@ -170,7 +171,7 @@ class OrderTests(SaslTestCase):
 
     def test_backend_fails(self) -> None:
         """When the accounts cannot be read the client may try later, and the log says why."""
-        self.accounts.credentials = lambda local: fail(StorageError("gone"))  # type: ignore[method-assign]
+        self.accounts.credentials = lambda local: fail(StorageError("gone"))
         self.assertEqual(self.refusal("SCRAM-SHA-1", ScramClient().first()), "temporary-auth-failure")
         self.assertEqual(len(self.flushLoggedErrors(StorageError)), 1)
 
@@ -239,12 +240,12 @@ class ExternalTests(SaslTestCase):
     def test_single_address(self) -> None:
         """One address logs in, whether it is named or not, begun with data or without."""
         facts = self.facts(xmpp_addr("Romeo@example.org"))
+        expected = Success("romeo", None, "EXTERNAL", documents=[])
         for authzid in (b"", b"romeo@example.org"):
-            success = self.success("EXTERNAL", authzid, facts)
-            self.assertEqual(success, Success("romeo", None, "EXTERNAL", documents=[]))
+            self.assertEqual(self.success("EXTERNAL", authzid, facts), expected)
         exchange = self.auth.begin("EXTERNAL", facts)
         self.assertEqual(self.successResultOf(exchange.step(None)), Challenge(b""))
-        self.assertEqual(self.successResultOf(exchange.step(b"")).local, "romeo")
+        self.assertEqual(self.successResultOf(exchange.step(b"")), expected)
 
     def test_several_addresses(self) -> None:
         """With several addresses the client must say which one."""
