@@ -147,13 +147,13 @@ class Module:
     def attach(self) -> Deferred[Any] | None:
         """Register every mark, then `start`. When something is refused, nothing stays registered."""
         try:
-            self._register()
+            self._take_up()
             return self.start()
         except BaseException:
             self._take_back()
             raise
 
-    def _register(self) -> None:
+    def _take_up(self) -> None:
         host = self.host
         for interface in self.provides:
             self.undo(host.provide(self, interface))

@@ -1,0 +1,1 @@
+"""Who is online where, and the bus between processes."""
