@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import CancelledError, Deferred, fail, maybeDeferred, succeed
+from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
 from twisted.python.failure import Failure
 
 from palaver.auth.exchange import Challenge, Facts, Mechanism, SaslFailure, Success
@@ -135,32 +135,38 @@ class Exchange:
             self._fresh = False
             return succeed(Challenge(b""))
         self._fresh = False
+        # The client's own: an abort must not cancel what the storage may do for others too.
+        step: Deferred[Challenge | Success] = Deferred()
+        self._waiting = step
         begun: Callable[[bytes], Any] = self._mechanism.step
-        answer: Deferred[Challenge | Success] = maybeDeferred(begun, data or b"")
-        self._waiting = answer
-        return answer.addCallbacks(self._answered, self._failed)
+        maybeDeferred(begun, data or b"").addCallbacks(self._answered, self._failed)
+        return step
 
     def abort(self) -> None:
         """End the exchange (``<abort/>``, or the stream is gone); a waiting step fails with ``aborted``."""
-        self._mechanism = None
-        if self._waiting is not None:
-            self._waiting.cancel()
+        self._end("aborted")
 
-    def _answered(self, answer: Challenge | Success) -> Challenge | Success:
-        self._waiting = None
+    def _answered(self, answer: Challenge | Success) -> None:
         if self._mechanism is None:
-            raise SaslFailure("not-authorized", "out of order")
+            self._end("not-authorized", "out of order")
+            return
         if isinstance(answer, Success):
             self._mechanism = None
-        return answer
+        step, self._waiting = self._waiting, None
+        if step is not None:
+            step.callback(answer)
 
-    def _failed(self, failure: Failure) -> Failure:
+    def _failed(self, failure: Failure) -> None:
         """Make every failure a SaslFailure; one that is not the client's fault is logged."""
-        self._waiting = None
-        self._mechanism = None
-        if failure.check(SaslFailure):
-            return failure
-        if failure.check(CancelledError):
-            return Failure(SaslFailure("aborted"))
+        if isinstance(failure.value, SaslFailure):
+            self._end(failure.value.condition, failure.value.text)
+            return
         log.failure("backend-failed", failure)
-        return Failure(SaslFailure("temporary-auth-failure"))
+        self._end("temporary-auth-failure")
+
+    def _end(self, condition: str, text: str | None = None) -> None:
+        """Let nothing more happen; a waiting step fails."""
+        self._mechanism = None
+        step, self._waiting = self._waiting, None
+        if step is not None:
+            step.errback(SaslFailure(condition, text))
