@@ -19,7 +19,7 @@ SECRET_BYTES = 32
 
 
 def server_secret(data_dir: Path) -> bytes:
-    """Give the secret that stays the same over restarts; it is made on first use, for the owner's eyes only."""
+    """Give the secret that stays the same over restarts; made on first use, for the owner's eyes only."""
     path = data_dir / "server.secret"
     try:
         return path.read_bytes()
