@@ -9,13 +9,15 @@ from __future__ import annotations
 from typing import Any
 
 from palaver.routing.rosters import StoredRosters
+from palaver.storage import Batch
 from palaver.storage.memory import MemoryStorage
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.words.xish import domish
 from zope.interface import implementer
 
+from palaver.auth.accounts import AccountExists
 from palaver.errors import StreamError
 from palaver.framing import Framer
 from palaver.interfaces import IRosters, IStream
@@ -73,15 +75,36 @@ def stanza(xml: str) -> Stanza:
 
 
 class FakeAccounts:
-    """Accounts that are a set of names."""
+    """Accounts that are a set of names; those made here have passwords too."""
 
-    def __init__(self, *names: str) -> None:
+    def __init__(self, domain: str, storage: MemoryStorage, *names: str) -> None:
+        self._domain = domain
+        self._storage = storage
         self.names = set(names)
         self.passwords: dict[str, str] = {}
 
     def exists(self, local: str) -> Deferred[bool]:
         """See IAccounts."""
         return succeed(local in self.names)
+
+    def create(self, local: str, password: str) -> Deferred[None]:
+        """See IAccounts."""
+        if local in self.names:
+            return fail(AccountExists(local))
+        self.names.add(local)
+        self.passwords[local] = password
+        return succeed(None)
+
+    def set_password(self, local: str, password: str) -> Deferred[None]:
+        """See IAccounts."""
+        self.passwords[local] = password
+        return succeed(None)
+
+    def delete(self, local: str) -> Deferred[None]:
+        """See IAccounts."""
+        self.names.discard(local)
+        self.passwords.pop(local, None)
+        return self._storage.write(Batch().delete(self._domain, local).drop(self._domain, local))
 
     def list(self) -> Deferred[list[str]]:
         """See IAccounts."""
@@ -167,7 +190,7 @@ class House:
         self.clock = Clock()
         self.storage = MemoryStorage()
         self.router = Router()
-        self.accounts = FakeAccounts("romeo", "juliet", "nurse", "mercutio")
+        self.accounts = FakeAccounts(domain, self.storage, "romeo", "juliet", "nurse", "mercutio")
         self.host = Host(domain, self.router, self.storage, self.accounts, self.clock)
         self.router.add(self.host)
         self.host.provide(StoredRosters(domain, self.storage), IRosters)
