@@ -64,7 +64,7 @@ def phase(direction: Direction, name: str, *stanzas: str) -> Callable[[F], F]:
 
 
 def on(event: type) -> Callable[[F], F]:
-    """Be told of events of a class in `palaver.events`; the method may give an awaitable, which is waited for."""
+    """Be told of events of a class in `palaver.events`; an awaitable that the method gives is waited for."""
     return _marked("event", event)
 
 
@@ -74,7 +74,7 @@ def nonza(ns: str, name: str) -> Callable[[F], F]:
 
 
 def every(seconds: float) -> Callable[[F], F]:
-    """Be called again and again, the first time after ``seconds``; a failure is logged and does not end it."""
+    """Be called again and again, first after ``seconds``; a failure is logged and does not end it."""
     return _marked("every", seconds)
 
 

@@ -1,4 +1,4 @@
-"""XEP-0030: Service Discovery, with XEP-0115 (capabilities), 0128 (forms), 0157 (contact addresses) and 0106."""
+"""XEP-0030: Service Discovery, with XEP-0106, 0115 (capabilities), 0128 (forms), 0157 (contacts)."""
 
 from __future__ import annotations
 

@@ -8,18 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 from twisted.internet.defer import Deferred, DeferredList
-from twisted.python.failure import Failure
 
-from palaver.errors import StanzaError, StorageError
+from palaver.errors import StanzaError
 from palaver.events import AccountDeleted, BecameAvailable
 from palaver.jid import JID
 from palaver.log import Log
 from palaver.markup import element
 from palaver.modules import Module, Settings, on, phase
-from palaver.routing.failures import failed
 from palaver.routing.pipeline import DROP, HANDLED, TO_USER, UNDELIVERED, Drop, Handled
 from palaver.stanza import NS_CLIENT, Stanza, from_element
-from palaver.tree import parse_element
 from palaver.storage import Batch, Entry, LogQuery, ids
 from palaver.times import stamp
 from palaver.tree import parse_element
@@ -176,8 +173,8 @@ class Offline(Module):
         if not self._held:
             self._let_go = self.host.pipeline.add(TO_USER, "notice", ("message",), self.name, self._hold)
         self._held[local] = []
-        running = Deferred.fromCoroutine(self._flush(session, local))
-        if not running.called:
+        running = self.host.guard(self.name, self._flush, session, local)
+        if running is not None and not running.called:
             self._running.add(running)
             running.addCallback(lambda _: self._running.discard(running))
 
@@ -185,8 +182,6 @@ class Offline(Module):
         try:
             while await self._hand_over_page(session, local):
                 pass
-        except (StorageError, ValueError):
-            failed(self.name, Failure())
         finally:
             self._release(local)
 
@@ -197,7 +192,8 @@ class Offline(Module):
         page = await self.host.storage.logs.range(self.host.domain, local, KIND, LogQuery(limit=PAGE_SIZE))
         taken = []
         for entry in page.entries:
-            if not session.send(_read(entry)):
+            message = _read(entry)
+            if message is not None and not session.send(message):
                 break
             taken.append(entry.id)
         if taken:
@@ -243,10 +239,15 @@ def _reference(message: Stanza, peer: str | None) -> str | None:
     identity = origin.getAttribute("id") if origin is not None else message.id
     if not identity:
         return None
-    # Some clients use an id again, so the content counts too: losing a message is worse than keeping it twice.
+    # Some clients use an id again, so the content counts too: better a message twice than not at all.
     digest = hashlib.sha256(f"{peer}\n{identity}\n".encode() + message.inner)
     return digest.hexdigest()[:32]
 
 
-def _read(entry: Entry) -> Stanza:
-    return from_element(parse_element(entry.payload))
+def _read(entry: Entry) -> Stanza | None:
+    """Give the message; None when it is damaged and can never be delivered."""
+    try:
+        return from_element(parse_element(entry.payload))
+    except ValueError as error:
+        log.error("message-damaged", owner=entry.owner, host=entry.host, id=entry.id, reason=str(error))
+        return None

@@ -11,8 +11,8 @@ from twisted.words.xish import domish
 
 from palaver.routing.disco import verification
 from palaver.routing.roster import RosterItem
-from palaver.tree import parse_element
 from palaver.test.house import Client, House
+from palaver.tree import parse_element
 from palaver.xeps.disco import ServiceDiscovery
 from palaver.xeps.ping import Ping
 
@@ -72,7 +72,7 @@ class ServerTests(SynchronousTestCase):
         node = f"{feature['node']}#{feature['ver']}"
         query = ask(romeo, INFO, "example.org", node).query
         self.assertEqual(query["node"], node)
-        told = [node for node in query.elements()]
+        told = list(query.elements())
         identities = [(i["category"], i["type"], i["name"]) for i in told if i.name == "identity"]
         forms = [form.toXml().encode() for form in told if form.name == "x"]
         features = [feature["var"] for feature in told if feature.name == "feature"]

@@ -75,7 +75,8 @@ class PrivateTests(SynchronousTestCase):
         self.iq("set", PREFS)
         juliet = self.house.login("juliet")
         for kind in ("get", "set"):
-            xml = f"<iq type='{kind}' id='1' to='romeo@example.org'><query xmlns='jabber:iq:private'>{PREFS}</query></iq>"
+            inner = f"<query xmlns='jabber:iq:private'>{PREFS}</query>"
+            xml = f"<iq type='{kind}' id='1' to='romeo@example.org'>{inner}</iq>"
             self.assertEqual(self.condition(juliet.ask(xml)), "forbidden")
         self.assertIn("Hamlet", self.get("<exodus xmlns='exodus:prefs'/>")[0])
 

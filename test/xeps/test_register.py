@@ -15,6 +15,7 @@ from palaver.errors import StorageError, StreamError
 from palaver.interfaces import IRegistration
 from palaver.test.house import Client, House, now, stanza
 from palaver.tree import parse_element
+from palaver.xeps.last import LastActivity
 from palaver.xeps.offline import Offline
 from palaver.xeps.register import Register
 
@@ -353,8 +354,6 @@ class ClientTests(SynchronousTestCase):
 
     def test_remove_leaves_nothing(self) -> None:
         """What sessions store when they end goes with the account."""
-        from palaver.xeps.last import LastActivity
-
         self.house.add(LastActivity)
         self.romeo.send("<presence/>")
         self.other.send("<presence/>")
