@@ -70,11 +70,13 @@ def to_subscribers(session: Session, stanza: Stanza) -> Waiting:
             continue
         contact = item.jid
         local, _, contact_domain = contact.partition("@")
-        if plain and contact_domain == domain:
+        if contact_domain == domain:
             user = users.get(local)
-            if user is not None:
+            if user is None:
+                continue
+            if plain:
                 notice.send(user, contact)
-            continue
+                continue
         answer = route(host, notice.to(contact)[0])
         if answer is not None:
             waiting.append(answer)

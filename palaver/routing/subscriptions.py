@@ -165,18 +165,17 @@ async def _arrived(host: Host, local: str, roster: Roster, stanza: Stanza) -> Fo
 async def _asked(host: Host, local: str, roster: Roster, old: RosterItem, stanza: Stanza) -> FollowUps:
     """Take a request: granted already, approved before, or for the account's clients to decide."""
     bare, contact = stanza.attrs["to"], stanza.attrs["from"]
-    user = host.users.get(local)
     granted = [Stanza("presence", {"type": "subscribed", "from": bare, "to": contact})]
     if old.subscription in SEES_US:
-        return [*granted, *announce.shown(user, contact)]
+        return [*granted, *announce.shown(host.users.get(local), contact)]
     state, travels = INBOUND["subscribe"][old.state]
     if old.approved:
         new = old.after(OUTBOUND["subscribed"][state].state)
         told = await _change(host, local, roster, old, new)
-        return [*told, *granted, *announce.shown(user, contact)]
+        return [*told, *granted, *announce.shown(host.users.get(local), contact)]
     if travels:
         await store(host, local, roster, old.after(state, _kept(stanza)))
-        announce.deliver(host, stanza, user.jid) if user is not None else None
+        announce.deliver(host, stanza, JID(local, host.domain, ""))
     return [Stanza("presence", {"type": "unavailable", "from": bare, "to": contact})]
 
 
