@@ -92,7 +92,8 @@ class DeleteDocuments(NamedTuple):
 
 class AppendEntry(NamedTuple):
     """Append an entry. When ``ref`` is set and an entry with the same owner, kind and ref
-    lies within ``window`` ids before it, nothing is stored a second time."""
+    lies within ``window`` ids before it, nothing is stored a second time.
+    """
 
     entry: Entry
     window: int = 0

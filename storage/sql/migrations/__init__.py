@@ -1,0 +1,1 @@
+"""Schema migrations, an Alembic environment; made and run as `palaver.storage.sql.migrate` says."""

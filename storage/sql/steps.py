@@ -1,0 +1,164 @@
+"""What the changes of a batch become: steps, each a function that applies many changes of one shape."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
+
+from sqlalchemy import Connection
+
+from palaver.storage import (
+    AppendEntry,
+    Batch,
+    Conflict,
+    DeleteDocuments,
+    DeleteEntries,
+    PutDocument,
+)
+from palaver.storage.sql import documents, logs, upserts
+from palaver.storage.sql.prepared import Prepared, Row, Statements
+
+# A function that applies a list of items, and one item of its.
+Step = Callable[[Connection, list[Any]], None]
+Planned = tuple[Step, Any]
+# The columns of a document, and its tags.
+DocumentItem = tuple[Row, tuple[str, ...]]
+
+
+class Plan:
+    """The changes of one batch as steps: those of documents and those of logs, each in order.
+
+    Documents and logs are different tables, so neither waits for the other.
+    """
+
+    __slots__ = ("documents", "logs")
+
+    def __init__(self) -> None:
+        self.documents: list[Planned] = []
+        self.logs: list[Planned] = []
+
+    def __len__(self) -> int:
+        return len(self.documents) + len(self.logs)
+
+
+def run(plans: Sequence[Plan], connection: Connection) -> None:
+    """Apply plans in order, neighbouring items of one step together. Raises `Conflict`, or what the driver raises."""
+    tracks: Iterable[Iterable[Planned]] = (
+        (planned for plan in plans for planned in plan.documents),
+        (planned for plan in plans for planned in plan.logs),
+    )
+    for track in tracks:
+        for step, items in groupby(track, itemgetter(0)):
+            step(connection, [item for _, item in items])
+
+
+class Steps:
+    """Makes plans for one database."""
+
+    def __init__(self, statements: Statements) -> None:
+        self._statements = statements
+        dialect = statements.dialect.name
+        # Made once: groupby compares them.
+        self._puts: dict[str | None, Step] = {
+            None: partial(self._upsert, statements.get(upserts.upsert_document, documents.COLUMNS, dialect)),
+            "new": self._insert,
+            "old": self._update,
+        }
+        self._append: Step = self._append_entries
+        self._deletions: dict[tuple[Any, ...], Step] = {}
+
+    def plan(self, batch: Batch) -> Plan:
+        """Turn a batch into steps; raises `TypeError` or `ValueError` for values that are not JSON."""
+        plan = Plan()
+        for change in batch.changes:
+            if isinstance(change, AppendEntry):
+                plan.logs.append((self._append, change))
+            elif isinstance(change, PutDocument):
+                item = documents.to_row(change), change.document.tags
+                plan.documents.append((self._puts[change.only], item))
+            elif isinstance(change, DeleteDocuments):
+                plan.documents.append(self._document_deletion(change))
+            else:
+                plan.logs.extend(self._entry_deletions(change))
+        return plan
+
+    # -- documents ------------------------------------------------------------------
+
+    def _upsert(self, statement: Prepared, connection: Connection, items: list[DocumentItem]) -> None:
+        statement.write(connection, _rows(items))
+        self._set_tags(connection, items)
+
+    def _insert(self, connection: Connection, items: list[DocumentItem]) -> None:
+        self._statements.get(upserts.insert_document, documents.COLUMNS).write(connection, _rows(items))
+        self._add_tags(connection, items)
+
+    def _update(self, connection: Connection, items: list[DocumentItem]) -> None:
+        statement = self._statements.get(upserts.update_document, documents.COLUMNS)
+        if statement.write(connection, _rows(items)) != len(items):
+            raise Conflict("a document that should be replaced is not there")
+        self._set_tags(connection, items)
+
+    def _set_tags(self, connection: Connection, items: list[DocumentItem]) -> None:
+        # The last one counts when a document is put twice.
+        last = {row[: len(documents.KEY)]: (row, tags) for row, tags in items}
+        self._statements.get(documents.delete_tags, documents.KEY, len(documents.KEY)).write(connection, last)
+        self._add_tags(connection, last.values())
+
+    def _add_tags(self, connection: Connection, items: Iterable[DocumentItem]) -> None:
+        rows = [
+            (host, kind, tag, owner, key)
+            for (host, owner, kind, key, *_), tags in items
+            for tag in dict.fromkeys(tags)
+        ]
+        if rows:
+            self._statements.get(upserts.insert_tag, documents.TAG_COLUMNS).write(connection, rows)
+
+    def _document_deletion(self, change: DeleteDocuments) -> Planned:
+        columns = 2 if change.kind is None else 3 if change.key is None else 4
+        step = self._deletions.get(("documents", columns))
+        if step is None:
+            step = self._deletions["documents", columns] = partial(self._delete_documents, columns)
+        return step, change[:columns]
+
+    def _delete_documents(self, columns: int, connection: Connection, rows: list[Row]) -> None:
+        for make in (documents.delete_documents, documents.delete_tags):
+            self._statements.get(make, documents.KEY[:columns], columns).write(connection, rows)
+
+    # -- logs -----------------------------------------------------------------------
+
+    def _append_entries(self, connection: Connection, items: list[AppendEntry]) -> None:
+        plain, once = [], []
+        for entry, window in items:
+            if window and entry.ref is not None:
+                once.append((*entry, entry.id - window))
+            else:
+                plain.append(entry)
+        if plain:
+            self._statements.get(logs.append, logs.COLUMNS).write(connection, plain)
+        if once:
+            self._statements.get(logs.append_once, (*logs.COLUMNS, "low")).write(connection, once)
+
+    def _entry_deletions(self, change: DeleteEntries) -> Iterable[Planned]:
+        columns = 2 if change.kind is None else 3
+        log: Row = change[:columns]
+        if change.ids is not None:
+            step = self._entry_deletion(columns, "id")
+            return [(step, (*log, id)) for id in change.ids]
+        if change.until is not None:
+            return [(self._entry_deletion(columns, "until"), (*log, change.until))]
+        return [(self._entry_deletion(columns), log)]
+
+    def _entry_deletion(self, columns: int, *by: str) -> Step:
+        step = self._deletions.get((columns, *by))
+        if step is None:
+            names = (*logs.LOG[:columns], *by)
+            statement = self._statements.get(logs.delete_entries, names, columns, *by)
+            step = self._deletions[columns, *by] = lambda connection, rows: statement.write(connection, rows)
+        return step
+
+
+def _rows(items: Iterable[DocumentItem]) -> list[Row]:
+    return [row for row, _ in items]
