@@ -1,0 +1,1 @@
+"""Tests of the modules in xeps/, one file each."""

@@ -117,7 +117,7 @@ class KeepTests(OfflineTestCase):
         self.assertEqual(self.error().firstChildElement().name, "service-unavailable")
 
     def test_sent_again(self) -> None:
-        """A message that is sent again after a lost connection is kept once; an old id alone does not make it one."""
+        """A message that is sent again after a lost connection is kept once; a new one with an old id too."""
         self.romeo.send(message("1") + message("1"))
         self.assertEqual(self.queue(), 1)
         self.romeo.send(message("1").replace("<body>1<", "<body>2<"))
