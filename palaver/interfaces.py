@@ -44,8 +44,8 @@ class IService(Interface):
     domain = Attribute("The domain, prepared.")
     name = Attribute("What people call it, for disco#items.")
 
-    def deliver(stanza):
-        """Take a stanza whose ``to`` has this domain.
+    def deliver(stanza, to):
+        """Take a stanza whose addressee ``to``, a JID, has this domain.
 
         Gives None when all is done, or a Deferred that fires when everything that the
         stanza needed stored is committed. Refusals are sent as error stanzas, not raised.
@@ -69,16 +69,23 @@ class ISession(Interface):
     jid = Attribute("Its full JID.")
     user = Attribute("The IUser.")
     host = Attribute("The IHost.")
+    stream = Attribute("The IStream; None when there is no connection, or no more.")
     presence = Attribute("Its last available presence as a Stanza; None while unavailable.")
     priority = Attribute("Of the last available presence, -128 to 127.")
     roster_interested = Attribute("True once the client has asked for its roster (RFC 6121 section 2.1.6).")
     state = Attribute("Dictionary for modules: one key a module; None until used, see `remember`.")
+
+    def receive(stanza):
+        """Take a stanza as from the client, ``from`` its full JID; gives None, or a Deferred that never fails."""
 
     def send(stanza):
         """Put a stanza on its way to the client through the TO_SESSION phases.
 
         Gives True when it was taken, False when the session is gone.
         """
+
+    def unbind(status=None):
+        """Take the session off the account, its stream left as it is; gives None, or a Deferred."""
 
     def end(error):
         """End the session and its stream with a StreamError."""
@@ -161,11 +168,20 @@ class IAccounts(Interface):
 class IRosters(Interface):
     """The rosters of a host; the default keeps them as documents."""
 
-    def load(local):
-        """Give a Deferred of palaver.routing.roster.Roster."""
+    max_items = Attribute("How many contacts one roster may hold.")
+
+    def load(local, documents=None):
+        """Give a Deferred of palaver.routing.roster.Roster.
+
+        ``documents`` is what the login has read already, when it has. As long as a Roster that
+        this gave is in use, it gives the same object again.
+        """
 
     def save(local, roster, changed, removed=()):
-        """Commit changed items (and the version) and give a Deferred."""
+        """Commit changed items and removed bare JIDs; gives a Deferred of the new version.
+
+        Leaves the Roster as it is: whoever asked changes it once this has fired.
+        """
 
 
 # -- storage: four kinds ----------------------------------------------------------------

@@ -13,7 +13,7 @@ from palaver.config import Config, ConfigError, ModuleChoice
 from palaver.interfaces import IRegistry, IRosters
 from palaver.log import Log
 from palaver.routing.host import Host
-from palaver.routing.rosters import StoredRosters
+from palaver.routing.rosters import ROSTER_KINDS, StoredRosters
 from palaver.routing.router import Router
 from palaver.storage.open import open_storage
 
@@ -77,6 +77,8 @@ class Server:
     def _add_host(self, domain: str) -> Host:
         host = Host(domain, self.router, self.storage, None, self.reactor, self.registry)
         host.provide(StoredRosters(domain, self.storage), IRosters)
+        for kind in ROSTER_KINDS:
+            host.add_login_kind(kind)
         self.router.add(host)
         self.hosts[domain] = host
         return host

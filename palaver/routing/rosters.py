@@ -116,11 +116,19 @@ def _to_json(item: RosterItem) -> Json:
 
 
 def _from_json(jid: str, value: Json) -> RosterItem:
-    if request := value.get("request"):
-        value = value | {"request": request.encode()}
-    # Contacts and groups occur in many rosters; each is in memory once.
-    groups = tuple([sys.intern(group) for group in value.get("groups", ())])
-    return RosterItem(sys.intern(jid), **(value | {"groups": groups}))
+    # What occurs in many rosters is in memory once.
+    intern, held = sys.intern, value.get
+    request = held("request")
+    return RosterItem(
+        intern(jid),
+        held("name", ""),
+        tuple([intern(group) for group in held("groups", ())]),
+        intern(held("subscription", "none")),
+        held("ask", False),
+        held("approved", False),
+        held("listed", True),
+        request.encode() if request is not None else None,
+    )
 
 
 # -- changes -----------------------------------------------------------------------------

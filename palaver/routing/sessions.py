@@ -13,6 +13,7 @@ from palaver.interfaces import ISession, IStream
 from palaver.jid import JID
 from palaver.routing import presence
 from palaver.routing.pipeline import Drop, Handled, Reply, Verdict, run
+from palaver.routing.roster import SUBSCRIPTION_TYPES
 from palaver.stanza import Stanza
 
 if TYPE_CHECKING:
@@ -57,7 +58,8 @@ class Session:
         stored for it is committed. Never fails: refusals go back as error stanzas.
         """
         steps = self.host.pipeline.from_client.get(stanza.name)
-        if steps is None:
+        # A subscription stanza meets the guards after the roster, so that even a blocked contact can go.
+        if steps is None or (stanza.name == "presence" and stanza.attrs.get("type") in SUBSCRIPTION_TYPES):
             return self._route(stanza)
         outcome = run(steps, stanza, self)
         if isinstance(outcome, Deferred):

@@ -6,7 +6,6 @@ import secrets
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import DeferredLock
 from zope.interface import implementer
 
 from palaver.errors import StanzaError, StorageError, StreamError
@@ -28,7 +27,7 @@ RESOURCE_BYTES = 6
 class User:
     """An account that somebody is online with."""
 
-    __slots__ = ("bare", "host", "jid", "local", "lock", "roster", "sessions")
+    __slots__ = ("bare", "host", "jid", "local", "roster", "sessions")
 
     def __init__(self, host: Host, local: str, roster: Roster) -> None:
         self.host = host
@@ -37,8 +36,6 @@ class User:
         self.bare = self.jid.bare
         self.roster = roster
         self.sessions: dict[str, Session] = {}
-        # Changes to one roster follow each other; most accounts never need it.
-        self.lock: DeferredLock | None = None
 
     def available(self) -> list[Session]:
         """Give the sessions that have sent available presence."""

@@ -11,7 +11,6 @@ from palaver.interfaces import IRosters
 from palaver.routing import presence
 from palaver.routing.pipeline import DROP, FROM_CLIENT, TO_USER
 from palaver.routing.roster import RosterItem
-from palaver.stanza import Stanza
 from palaver.test.house import House, now, stanza
 from palaver.xeps.roster import Roster
 
@@ -25,7 +24,7 @@ class Elsewhere:
     def __init__(self):
         self.stanzas = []
 
-    def deliver(self, stanza):
+    def deliver(self, stanza, to):
         self.stanzas.append(stanza)
 
     def take(self):
@@ -51,7 +50,7 @@ class PresenceCase(SynchronousTestCase):
         self.house = House(Roster)
         self.host = self.house.host
         self.elsewhere = self.house.router.remote = Elsewhere()
-        self.events = []
+        self.events: list[object] = []
         for event in (BecameAvailable, BecameUnavailable, SubscriptionChanged):
             self.host.events.add(event, "test", self.events.append)
 
@@ -418,7 +417,7 @@ class PipelineTests(PresenceCase):
     def test_guard_that_waits(self):
         """A handler may take its time; the presence goes on when it is done."""
         self.befriend(ROMEO, REMOTE)
-        waiting = Deferred()
+        waiting: Deferred[None] = Deferred()
         self.host.pipeline.add(
             FROM_CLIENT,
             "guard",
@@ -619,7 +618,7 @@ class SubscriptionTests(PresenceCase):
 
     def test_nothing_is_told_before_it_is_stored(self):
         """Until the change is committed there is no push, no stanza on its way and no acknowledgement."""
-        commit = Deferred()
+        commit: Deferred[None] = Deferred()
         write = self.house.storage.write
         self.patch(self.house.storage, "write", lambda batch: commit.addCallback(lambda _: write(batch)))
         done = self._send(self.romeo, "subscribe", REMOTE)
@@ -644,12 +643,12 @@ class SubscriptionTests(PresenceCase):
 
     def test_changes_follow_each_other(self):
         """Two changes at the same time both happen, the second one after the first."""
-        commits = []
+        commits: list[Deferred[None]] = []
         write = self.house.storage.write
 
         def held(batch):
-            commits.append(waiting := Deferred())
-            return waiting.addCallback(lambda _: write(batch))
+            commits.append(Deferred())
+            return commits[-1].addCallback(lambda _: write(batch))
 
         self.patch(self.house.storage, "write", held)
         version = self.host.users["romeo"].roster.version
@@ -666,7 +665,7 @@ class SubscriptionTests(PresenceCase):
 
     def test_login_during_a_change(self):
         """Who logs in while an offline account's roster is being changed gets the change."""
-        commit = Deferred()
+        commit: Deferred[None] = Deferred()
         write = self.house.storage.write
         self.patch(self.house.storage, "write", lambda batch: commit.addCallback(lambda _: write(batch)))
         self.arrive(f"<presence type='subscribe' from='{REMOTE}' to='nurse@example.org'/>")
@@ -683,15 +682,7 @@ class SubscriptionTests(PresenceCase):
             return DROP if stanza.attrs.get("to") == JULIET else None
 
         self.host.pipeline.add(FROM_CLIENT, "guard", ["presence"], "mod_blocking", guard)
-        presence.outbound(
-            self.host,
-            self.romeo.session,
-            Stanza(
-                "presence",
-                {"type": "unsubscribe", "from": f"{ROMEO}/r", "to": JULIET},
-                origin=self.romeo.session,
-            ),
-        )
+        self._send(self.romeo, "unsubscribe", JULIET)
         self.assertEqual(self._came(self.romeo), [f"push {JULIET} from"])
         self.assertEqual(self._came(self.juliet), [])
 

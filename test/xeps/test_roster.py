@@ -39,7 +39,7 @@ class Elsewhere:
     def __init__(self):
         self.stanzas = []
 
-    def deliver(self, stanza):
+    def deliver(self, stanza, to):
         self.stanzas.append(stanza)
 
     def take(self):
@@ -238,7 +238,7 @@ class SetTests(RosterCase):
 
     def test_answered_when_stored(self):
         """The answer comes after the commit."""
-        commit = Deferred()
+        commit: Deferred[None] = Deferred()
         write = self.house.storage.write
         self.patch(self.house.storage, "write", lambda batch: commit.addCallback(lambda _: write(batch)))
         done = self.romeo.send(put(f"<item jid='{JULIET}'/>"))

@@ -1,0 +1,1 @@
+"""Modules: one a file; ``xeps/ping.py`` is ``mod_ping`` in the config."""
