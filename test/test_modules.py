@@ -45,11 +45,12 @@ def makers() -> dict[str, Any]:
 def registered(house: House) -> dict[str, object]:
     """Give everything that a module can put on a host."""
     host = house.host
+    utilities: Any = host.registry.registeredUtilities
     return {
         "iqs": {kind: host.iqs.namespaces(kind) for kind in (HOST, BARE, SELF, "full")},
         "pipeline": host.pipeline.rows(),
         "listeners": {event: list(told) for event, told in host.events._listeners.items() if told},
-        "registry": {(found.provided, found.component) for found in host.registry.registeredUtilities()},
+        "registry": {(found.provided, found.component) for found in utilities()},
         "features": (host.disco.info(), host.disco.account_info()),
         "stream features": list(host.stream_features),
         "nonzas": dict(host.nonzas),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 from twisted.internet.defer import Deferred, DeferredList
 
 from palaver.errors import StanzaError
 from palaver.events import AccountDeleted, BecameAvailable
+from palaver.interfaces import ISession
 from palaver.jid import JID
 from palaver.log import Log
 from palaver.markup import element
@@ -20,9 +21,6 @@ from palaver.stanza import NS_CLIENT, Stanza, from_element
 from palaver.storage import Batch, Entry, LogQuery, ids
 from palaver.times import stamp
 from palaver.tree import parse_element
-
-if TYPE_CHECKING:
-    from palaver.routing.sessions import Session
 
 log = Log("offline")
 
@@ -166,7 +164,7 @@ class Offline(Module):
         if event.session.priority >= 0:
             self._begin(event.session)
 
-    def _begin(self, session: Session) -> None:
+    def _begin(self, session: ISession) -> None:
         local = session.user.local
         if local in self._held:
             return
@@ -178,14 +176,14 @@ class Offline(Module):
             self._running.add(running)
             running.addCallback(lambda _: self._running.discard(running))
 
-    async def _flush(self, session: Session, local: str) -> None:
+    async def _flush(self, session: ISession, local: str) -> None:
         try:
             while await self._hand_over_page(session, local):
                 pass
         finally:
             self._release(local)
 
-    async def _hand_over_page(self, session: Session, local: str) -> bool:
+    async def _hand_over_page(self, session: ISession, local: str) -> bool:
         """Hand over the oldest messages, then delete them; tells whether there may be more."""
         while local in self._storing:
             await self._stored.setdefault(local, Deferred())

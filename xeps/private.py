@@ -54,7 +54,7 @@ class Private(Module):
         return element("query", NS_PRIVATE, b"".join(parts))
 
     @iq("set", NS_PRIVATE, "query", to=(SELF,))
-    async def set(self, request: Stanza) -> None:
+    async def put(self, request: Stanza) -> None:
         """Store elements; an empty one takes away what is stored (section 3.1). All of them, or none."""
         batch = Batch()
         owner = _owner(request)

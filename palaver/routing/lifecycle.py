@@ -66,7 +66,8 @@ async def delete_account(host: Host, local: str, by: ISession | None = None) -> 
 async def end_sessions(host: Host, local: str, error: StreamError, but: ISession | None = None) -> None:
     """End the sessions of an account; returns when what is stored at their end is stored."""
     user = host.users.get(local)
-    for session in list(user.sessions.values()) if user is not None else ():
+    sessions: list[ISession] = list(user.sessions.values()) if user is not None else []
+    for session in sessions:
         if session is but:
             continue
         stream = session.stream

@@ -68,7 +68,7 @@ class ServerTests(SynchronousTestCase):
         """The announced hash is that of the answer to its node, forms included (XEP-0115 section 5.1)."""
         house = self.house(contact_info={"abuse": ["mailto:abuse@example.org"]})
         romeo = house.login("romeo")
-        feature = parse_element(house.modules["ServiceDiscovery"].stream_feature(romeo))
+        feature = parse_element(house.modules["ServiceDiscovery"].stream_feature(romeo) or b"")
         node = f"{feature['node']}#{feature['ver']}"
         query = ask(romeo, INFO, "example.org", node).query
         self.assertEqual(query["node"], node)
@@ -143,9 +143,14 @@ class ServerTests(SynchronousTestCase):
 
     def test_options(self) -> None:
         """Contacts of unknown kinds, and domains that are none, are refused."""
-        for options in ({"contact_info": {"gossip": []}}, {"extra_domains": ["not a domain"]}, {"nam": "x"}):
+        wrong: list[Any] = [
+            {"contact_info": {"gossip": []}},
+            {"extra_domains": ["not a domain"]},
+            {"nam": "x"},
+        ]
+        for options in wrong:
             with self.assertRaises(ValidationError):
-                ServiceDiscovery.Settings(**options)
+                ServiceDiscovery.Settings.model_validate(options)
 
     def test_unloaded(self) -> None:
         """Without the module nobody answers."""

@@ -50,7 +50,8 @@ class OfflineTestCase(SynchronousTestCase):
         """Give the error that Romeo got."""
         (got,) = self.romeo.take()
         self.assertEqual(got["type"], "error")
-        return got.error
+        error: domish.Element = got.error
+        return error
 
 
 class KeepTests(OfflineTestCase):
@@ -222,7 +223,7 @@ class LimitTests(OfflineTestCase):
         Offline.Settings(access_max_user_messages="infinity")
         for limit in (-1, "many"):
             with self.assertRaises(ValidationError):
-                Offline.Settings(access_max_user_messages=limit)
+                Offline.Settings.model_validate({"access_max_user_messages": limit})
 
     def test_account_deleted(self) -> None:
         """An account that is made again begins with an empty queue."""
@@ -292,7 +293,7 @@ class HandOverTests(OfflineTestCase):
         for number in range(5):
             self.romeo.send(message(str(number)))
         client = self.juliet("")
-        taken = []
+        taken: list[Any] = []
         send = type(client.session).send
 
         def send_twice(session: Any, given: Any, encoded: Any = None) -> bool:
@@ -409,6 +410,7 @@ class SlowStorageTests(OfflineTestCase):
         """Unloading the module waits for the hand-over, and leaves nothing behind."""
         self.juliet()
         waiting = self.house.modules["Offline"].detach()
+        assert waiting is not None
         self.assertNoResult(waiting)
         self.delete()
         self.successResultOf(waiting)

@@ -13,6 +13,8 @@ from palaver.auth.accounts import NotSupported
 from palaver.auth.keys import InvalidPassword
 from palaver.errors import StorageError, StreamError
 from palaver.interfaces import IRegistration
+from palaver.jid import JID
+from palaver.stanza import Stanza
 from palaver.test.house import Client, House, now, stanza
 from palaver.tree import parse_element
 from palaver.xeps.last import LastActivity
@@ -39,6 +41,17 @@ def condition(answer: domish.Element) -> str:
     """Give an error's condition."""
     name: str = answer.error.firstChildElement().name
     return name
+
+
+class Remote:
+    """Stands for every other server, and keeps what is sent there."""
+
+    def __init__(self, sent: list[Any]) -> None:
+        self._sent = sent
+
+    def deliver(self, given: Stanza, to: JID) -> None:
+        """See IService."""
+        self._sent.append(given)
 
 
 class StrangerTests(SynchronousTestCase):
@@ -378,7 +391,7 @@ class ClientTests(SynchronousTestCase):
     def test_remote(self) -> None:
         """Who comes from another server has no account here to change."""
         answers: list[Any] = []
-        self.house.router.remote = type(
+        self.house.router.remote = Remote(answers)
             "Remote", (), {"deliver": lambda self, given: answers.append(given)}
         )()
         for xml in (query("", "get"), query("<remove/>")):
