@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, DeferredList
 
-from palaver import jid
 from palaver.jid import JID
 from palaver.routing.pipeline import Reply, Step, Verdict, run
 from palaver.routing.roster import SEEN_BY_US, SEES_US
@@ -206,4 +205,4 @@ def to_account(host: Host, stanza: Stanza, to: JID) -> Stanza | Deferred[Stanza 
 
 def remote(host: Host, contact: str) -> bool:
     """Tell whether a contact's account is kept by another server or service."""
-    return jid.parse(contact).domain != host.domain
+    return contact.partition("@")[2] != host.domain

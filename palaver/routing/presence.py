@@ -214,16 +214,19 @@ def _probed(host: Host, stanza: Stanza, to: JID) -> Deferred[Any] | None:
     user = host.users.get(to.local)
     if user is None:
         return Deferred.fromCoroutine(_probed_absent(host, sender, to))
+    answers = announce.shown(user, sender.full)
     if sender.bare == user.bare or user.roster.is_seen_by(sender.bare):
-        answers = announce.shown(user, sender.full) or [_answer("unavailable", to, sender.full)]
+        answers = answers or [_answer("unavailable", to, sender.full)]
     else:
         # Whoever presence was directed at may ask whether it still holds (section 4.6.5).
-        answers = [
-            shown
-            for shown in announce.shown(user, sender.full)
-            if (directed := user.sessions[jid.parse(shown.attrs["from"]).resource].directed)
-            and not directed.isdisjoint((sender.full, sender.bare))
-        ] or [_answer("unsubscribed", to, sender.bare)]
+        asking = (sender.full, sender.bare)
+        pointed = [
+            session
+            for session in user.available()
+            if session.directed and not session.directed.isdisjoint(asking)
+        ]
+        answers = [answer for answer in answers if answer.origin in pointed]
+        answers = answers or [_answer("unsubscribed", to, sender.bare)]
     return announce.settle(announce.route_all(host, answers))
 
 

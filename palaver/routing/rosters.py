@@ -26,6 +26,8 @@ ROSTER_KINDS = (KIND_ITEM, KIND_STATE)
 
 # Far beyond what people have; each one costs a stanza at every login.
 MAX_ITEMS = 5000
+# Strangers may fill this, and no more: an account's own contacts always find room.
+MAX_REQUESTS = 500
 # Between a login's one query and its binding a roster may change; this many late changes are remembered.
 MAX_REMEMBERED_VERSIONS = 4096
 # An account that is made again must not meet the versions that clients remember of the one before.
@@ -160,10 +162,17 @@ async def store(host: Host, local: str, roster: Roster, item: RosterItem) -> Non
     Raises StorageError, and StanzaError ``policy-violation`` when the roster is full.
     """
     here = rosters(host)
-    if item.kept and item.jid not in roster.items and len(roster.items) >= here.max_items:
-        raise StanzaError("policy-violation", f"A roster has at most {here.max_items} contacts")
+    if item.kept and (item.jid not in roster.items or roster.items[item.jid].listed != item.listed):
+        _check_room(roster, item, here.max_items if item.listed else MAX_REQUESTS)
     changed, gone = ([item], []) if item.kept else ([], [item.jid])
     roster.apply(changed, gone, await here.save(local, roster, changed, gone))
+
+
+def _check_room(roster: Roster, item: RosterItem, limit: int) -> None:
+    """Refuse one item too many: contacts and strangers' requests are counted apart."""
+    if sum(other.listed == item.listed for other in roster.items.values()) >= limit:
+        what = "contacts" if item.listed else "requests"
+        raise StanzaError("policy-violation", f"A roster has at most {limit} {what}")
 
 
 def rosters(host: Host) -> Any:

@@ -17,7 +17,7 @@ from palaver.events import SubscriptionChanged
 from palaver.jid import JID
 from palaver.routing import announce
 from palaver.routing.failures import failed
-from palaver.routing.roster import INBOUND, OUTBOUND, SEES_US, Roster, RosterItem, removed
+from palaver.routing.roster import INBOUND, OUTBOUND, SEEN_BY_US, SEES_US, Roster, RosterItem, removed
 from palaver.routing.rosters import changing, push, store
 from palaver.stanza import Stanza, from_element
 from palaver.tree import parse_element
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from palaver.routing.users import User
 
 # A pending request is kept as it came; a larger one is kept without what it holds.
-MAX_REQUEST_BYTES = 16 * 1024
+MAX_REQUEST_BYTES = 4096
 
 FollowUps = list[Stanza | SubscriptionChanged]
 """What there is to route and to tell once a change is committed, in order."""
@@ -46,11 +46,11 @@ def outbound(host: Host, stanza: Stanza, user: User, contact: JID) -> Deferred[N
     async def work(roster: Roster) -> FollowUps:
         return await _sent(host, user.local, roster, stanza)
 
-    return Deferred.fromCoroutine(_guarded(host, user.local, work, stanza))
+    return Deferred.fromCoroutine(_settled(host, user.local, work, stanza))
 
 
 def inbound(host: Host, stanza: Stanza, to: JID) -> Deferred[None] | None:
-    """Take a subscription stanza for an account of this host; one that has no account is passed over."""
+    """Take a subscription stanza for an account of this host; one for nobody is passed over."""
     sender = stanza.sender
     if sender is None or sender.bare == to.bare:
         return None
@@ -59,26 +59,16 @@ def inbound(host: Host, stanza: Stanza, to: JID) -> Deferred[None] | None:
     async def work(roster: Roster) -> FollowUps:
         return await _arrived(host, to.local, roster, stanza)
 
-    async def if_there() -> None:
-        if to.local in host.users or await host.accounts.exists(to.local):
-            await _carry_out(host, await changing(host, to.local, work))
-
-    return Deferred.fromCoroutine(_answered(host, if_there(), stanza))
+    return Deferred.fromCoroutine(_settled(host, to.local, work, stanza))
 
 
-async def _guarded(
+async def _settled(
     host: Host, local: str, work: Callable[[Roster], Awaitable[FollowUps]], stanza: Stanza
 ) -> None:
-    async def run() -> None:
-        await _carry_out(host, await changing(host, local, work))
-
-    await _answered(host, run(), stanza)
-
-
-async def _answered(host: Host, work: Awaitable[None], stanza: Stanza) -> None:
-    """Wait for work; its failure is answered to whoever sent the stanza."""
+    """Do what a stanza asks, if the account exists; a failure is answered to whoever sent it."""
     try:
-        await work
+        if local in host.users or await host.accounts.exists(local):
+            await _carry_out(host, await changing(host, local, work))
     except Exception:
         host.router.bounce(stanza, failed("presence", Failure()))
 
@@ -248,7 +238,7 @@ def _endings(host: Host, local: str, item: RosterItem) -> list[Stanza]:
     endings = announce.hidden(user, item.jid) if item.subscription in SEES_US else []
     for kind, ends in (
         ("unsubscribed", item.subscription in SEES_US or item.request is not None),
-        ("unsubscribe", item.ask or item.subscription in ("to", "both")),
+        ("unsubscribe", item.ask or item.subscription in SEEN_BY_US),
     ):
         if ends:
             endings.append(Stanza("presence", {"type": kind, "from": bare, "to": item.jid}))

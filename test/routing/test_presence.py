@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from palaver.errors import StorageError
 from palaver.events import BecameAvailable, BecameUnavailable, SubscriptionChanged
 from palaver.interfaces import IRosters
-from palaver.routing import presence
+from palaver.routing import presence, rosters
 from palaver.routing.pipeline import DROP, FROM_CLIENT, TO_USER
 from palaver.routing.roster import RosterItem
 from palaver.test.house import House, now, stanza
@@ -56,9 +56,9 @@ class PresenceCase(SynchronousTestCase):
 
     def hold(self, local, *items):
         """Put items into an account's stored roster."""
-        rosters = self.host.query(IRosters)
-        roster = now(rosters.load(local))
-        version = now(rosters.save(local, roster, items))
+        kept = self.host.query(IRosters)
+        roster = now(kept.load(local))
+        version = now(kept.save(local, roster, items))
         roster.apply(items, (), version)
 
     def befriend(self, one=ROMEO, other=JULIET):
@@ -687,16 +687,29 @@ class SubscriptionTests(PresenceCase):
         self.assertEqual(self._came(self.juliet), [])
 
     def test_full_roster(self):
-        """A full roster takes no more requests, from either side."""
+        """A full roster takes no more contacts, however they come."""
         self.host.query(IRosters).max_items = 1
         self._send(self.romeo, "subscribe", "a@elsewhere.example")
-        self._came(self.romeo)
-        self._send(self.romeo, "subscribe", "b@elsewhere.example")
-        (node,) = self.romeo.take()
-        self.assertEqual(next(iter(node.elements())).firstChildElement().name, "policy-violation")
+        self.arrive(f"<presence type='subscribe' from='{REMOTE}' to='{ROMEO}'/>")
         self.elsewhere.take()
-        self.arrive(f"<presence type='subscribe' from='c@elsewhere.example' to='{ROMEO}'/>")
-        self.assertEqual(self.elsewhere.take(), [("error", ROMEO, "c@elsewhere.example")])
+        self.romeo.take()
+        for kind, contact in (("subscribe", "b@elsewhere.example"), ("subscribed", REMOTE)):
+            self._send(self.romeo, kind, contact)
+            (node,) = self.romeo.take()
+            self.assertEqual(next(iter(node.elements())).firstChildElement().name, "policy-violation")
+        self.assertEqual(self.elsewhere.take(), [])
+
+    def test_many_strangers(self):
+        """Strangers' requests have a limit of their own and leave room for contacts."""
+        self.patch(rosters, "MAX_REQUESTS", 2)
+        self.host.query(IRosters).max_items = 1
+        for name in "abc":
+            self.arrive(f"<presence type='subscribe' from='{name}@elsewhere.example' to='{ROMEO}'/>")
+        self.assertEqual(
+            [kind for kind, _, _ in self.elsewhere.take()], ["unavailable", "unavailable", "error"]
+        )
+        self._send(self.romeo, "subscribe", REMOTE)
+        self.assertEqual(self._state("romeo", REMOTE), "none+out")
 
 
 class StoredRostersTests(PresenceCase):
@@ -708,8 +721,8 @@ class StoredRostersTests(PresenceCase):
     def test_documents_of_the_login(self):
         """A roster comes from what the login read, without another query."""
         self.befriend()
-        rosters = type(self.host.query(IRosters))("example.org", None)
-        roster = now(rosters.load("romeo", self._documents()))
+        fresh = rosters.StoredRosters("example.org", None)
+        roster = now(fresh.load("romeo", self._documents()))
         self.assertEqual(roster.item(JULIET).subscription, "both")
         self.assertGreater(roster.version, 0)
 
@@ -729,7 +742,7 @@ class StoredRostersTests(PresenceCase):
             RosterItem(REMOTE, listed=False, request=b"<presence/>"),
         ]
         self.hold("romeo", *items)
-        fresh = type(self.host.query(IRosters))("example.org", self.house.storage)
+        fresh = rosters.StoredRosters("example.org", self.house.storage)
         self.assertEqual(sorted(now(fresh.load("romeo")).items.values()), sorted(items))
 
     def test_unreadable_roster_stops_the_login(self):
