@@ -194,6 +194,9 @@ class Connection(Protocol):
             self.transport.write(b"".join(self._out))
             self._out.clear()
         self.expire_in(CLOSE_TIMEOUT_S, self._cut)
+        if self.secure:
+            # TLS is not shut down as long as somebody may still produce.
+            self.transport.unregisterProducer()
         self.transport.loseConnection()
 
     def authenticated(self) -> None:
