@@ -259,6 +259,7 @@ class DirectedTests(PresenceCase):
         romeo.send(f"<presence to='{room}'/>")
         me = f"{ROMEO}/orchard"
         self.assertEqual(self.elsewhere.take(), [(None, me, room)])
+        romeo.send("<presence type='unavailable'/>")
         romeo.session.unbind()
         self.assertEqual(self.elsewhere.take(), [("unavailable", me, room)])
 
@@ -466,6 +467,37 @@ class SubscriptionTests(PresenceCase):
 
     def _send(self, client, kind, to):
         return client.send(f"<presence type='{kind}' to='{to}'/>")
+
+    def test_who_is_told(self):
+        """Answers reach who is available or has asked for the roster; requests reach who is available."""
+        self.romeo.send("<presence type='unavailable'/>")
+        connected = self.house.login("romeo", "connected")
+        available = self.house.login("romeo", "available", "<presence/>")
+        self._send(self.romeo, "subscribe", REMOTE)
+        for client in (self.romeo, available):
+            client.take()
+        self.arrive(f"<presence type='subscribed' from='{REMOTE}' to='{ROMEO}'/>")
+        self.assertEqual(self._came(self.romeo), [f"subscribed {REMOTE}", f"push {REMOTE} to"])
+        self.assertEqual(self._came(available), [f"subscribed {REMOTE}"])
+        self.arrive(f"<presence type='subscribe' from='{REMOTE}' to='{ROMEO}'/>")
+        self.assertEqual(self._came(available), [f"subscribe {REMOTE}"])
+        for client in (self.romeo, connected):
+            self.assertEqual(client.take(), [])
+
+    def test_granting_shows_both(self):
+        """When a grant makes it mutual, the contact is shown the account's presence and asked for its own."""
+        self.hold("romeo", RosterItem(REMOTE, subscription="to", request=b"<presence/>"))
+        self._send(self.romeo, "subscribed", REMOTE)
+        self.assertEqual(
+            self.elsewhere.take(),
+            [("subscribed", ROMEO, REMOTE), (None, f"{ROMEO}/r", REMOTE), ("probe", ROMEO, REMOTE)],
+        )
+
+    def test_local_request_is_not_repeated(self):
+        """A request that lies with an account of the same host is not sent again at the next login."""
+        self._send(self.romeo, "subscribe", JULIET)
+        romeo = self.house.login("romeo", "again", "<presence/>")
+        self.assertNotIn(f"unavailable {JULIET}", self._came(romeo))
 
     def test_whole_story(self):
         """Romeo asks, Juliet grants, asks back and is granted; both end as both, in the RFC's order."""
@@ -732,6 +764,19 @@ class StoredRostersTests(PresenceCase):
         self.arrive(f"<presence type='subscribe' from='{REMOTE}' to='nurse@example.org'/>")
         roster = now(self.host.query(IRosters).load("nurse", documents))
         self.assertEqual(roster.item(REMOTE).state, "none+in")
+
+    def test_change_while_it_is_read(self):
+        """A change that is committed while somebody waits for an older answer is not lost."""
+        documents = self.house.storage.documents
+        read: Deferred[None] = Deferred()
+        listing = documents.list
+        old = listing("example.org", "nurse", rosters.ROSTER_KINDS)
+        self.patch(documents, "list", lambda *_: read.addCallback(lambda _: old))
+        loading = self.host.query(IRosters).load("nurse")
+        self.patch(documents, "list", listing)
+        self.arrive(f"<presence type='subscribe' from='{REMOTE}' to='nurse@example.org'/>")
+        read.callback(None)
+        self.assertEqual(self.successResultOf(loading).item(REMOTE).state, "none+in")
 
     def test_everything_survives(self):
         """Name, groups, states and requests are read back as they were."""
