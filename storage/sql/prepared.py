@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from itertools import chain
-from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Connection, Dialect
@@ -20,18 +19,14 @@ MAX_STATEMENTS = 500
 class Prepared:
     """A statement as text for one database; its parameters are tuples in the order of ``names``."""
 
-    __slots__ = ("_arrange", "_names", "_text")
+    __slots__ = ("_arrange", "_text")
 
     def __init__(self, statement: ClauseElement, dialect: Dialect, names: Sequence[str]) -> None:
         compiled = statement.compile(dialect=dialect)
         self._text = str(compiled)
-        self._names = tuple(names)
-        positions: Any = getattr(compiled, "positiontup", None)
-        self._arrange: Callable[[Row], Any] | None = None
-        if positions is None:
-            self._arrange = self._by_name
-        elif tuple(positions) != self._names:
-            self._arrange = _in_order([self._names.index(name) for name in positions])
+        # Some databases need more than was asked for, such as the OFFSET 0 behind a LIMIT.
+        fixed = {name: value for name, value in compiled.params.items() if name not in names}
+        self._arrange = _arrangement((*names, *fixed), tuple(fixed.values()), compiled)
 
     def read(self, connection: Connection, row: Row) -> list[Any]:
         """Run a query; gives the driver's rows."""
@@ -50,14 +45,15 @@ class Prepared:
     def _arranged(self, row: Row) -> Any:
         return self._arrange(row) if self._arrange else row
 
-    def _by_name(self, row: Row) -> dict[str, Any]:
-        return dict(zip(self._names, row, strict=True))
 
-
-def _in_order(places: list[int]) -> Callable[[Row], Any]:
-    if len(places) == 1:
-        return lambda row: (row[places[0]],)
-    return itemgetter(*places)
+def _arrangement(names: Row, fixed: Row, compiled: Any) -> Callable[[Row], Any] | None:
+    """Give the function that makes a driver's parameters of a row, or None when they are the row."""
+    if not compiled.positional:
+        return lambda row: dict(zip(names, (*row, *fixed), strict=True))
+    places = [names.index(name) for name in compiled.positiontup]
+    if not fixed and places == list(range(len(names))):
+        return None
+    return lambda row: tuple([(*row, *fixed)[place] for place in places])
 
 
 class Statements:
