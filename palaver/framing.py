@@ -412,7 +412,15 @@ class Framer:
         if self._end != self._start:
             self._check_between(buffer, self._start)
         self._end = base + after
-        if self._is_plain(buffer, start, tag_end, inner):
+        if buffer.find(b":", start, tag_end) < 0 and inner.isascii() and not self._cdata:
+            # What nearly every stanza is: no prefix on its tag, no text to check.
+            plain = True
+            for mark in self._marks:
+                if mark in inner:
+                    plain = False
+        else:
+            plain = self._is_plain(buffer[start:tag_end], inner)
+        if plain:
             ns, name = self._names[self._tag]
             stanza = Stanza(name, self._attrs, tuple(self._children), inner, ns)
         else:
@@ -422,17 +430,14 @@ class Framer:
         if self._stopping:
             raise _StopParsing(buffer[after:])
 
-    def _is_plain(self, buffer: bytes, start: int, tag_end: int, inner: bytes) -> bool:
+    def _is_plain(self, tag: bytes, inner: bytes) -> bool:
         """Tell whether ``inner`` means the same wherever the stanza goes; names the attributes."""
-        if buffer.find(b":", start, tag_end) >= 0:
-            tag = buffer[start:tag_end]
+        if b":" in tag:
             if b"xmlns:" in tag or _match_prefixed(tag):
                 return False
             self._attrs = parsing.attribute_names(self._attrs)
-        for mark in self._marks:
-            if mark in inner:
-                return False
-        if not inner.isascii():
-            # expat has checked this; another build of it might not.
-            inner.decode()
+        if any(mark in inner for mark in self._marks):
+            return False
+        # expat has checked this; another build of it might not.
+        inner.decode()
         return not self._cdata

@@ -119,15 +119,14 @@ class Host:
 
     # -- IService --------------------------------------------------------------------
 
-    def deliver(self, stanza: Stanza) -> Deferred[Any] | None:
+    def deliver(self, stanza: Stanza, to: JID) -> Deferred[Any] | None:
         """Take a stanza for this domain or one of its accounts."""
-        to = stanza.to
-        assert to is not None
-        if stanza.name == "message":
+        name = stanza.name
+        if name == "message":
             if to.local:
                 return delivery.message(self, stanza, to)
             return self.router.bounce(stanza, StanzaError("service-unavailable"))
-        if stanza.name == "iq":
+        if name == "iq":
             return self._deliver_iq(stanza, to)
         return presence.inbound(self, stanza, to)
 
@@ -143,24 +142,25 @@ class Host:
         wrong = check_request(iq)
         if wrong is not None:
             return self.router.bounce(iq, wrong)
+        kind = iq.attrs["type"]
         if to is not None and to.resource and to.local:
             return self._iq_to_session(iq, to)
-        if iq.attrs["type"] in ("result", "error"):
+        if kind == "result" or kind == "error":
             sender = iq.sender
             if sender is not None:
                 self.requests.answer(iq, sender)
             return None
-        route = self.iqs.find(self._kind(iq, to), iq.attrs["type"], iq.children[0])
+        addressee = HOST if to is not None and not to.local else self._kind(iq, to)
+        route = self.iqs.find(addressee, kind, iq.children[0])
         if route is None:
             return self.router.bounce(iq, StanzaError("service-unavailable"))
         return self.call(route, iq)
 
     @staticmethod
     def _kind(iq: Stanza, to: JID | None) -> str:
+        """Tell whose account an IQ is for."""
         if to is None:
             return SELF
-        if not to.local:
-            return HOST
         sender = iq.sender
         return SELF if sender is not None and sender.bare == to.bare else BARE
 
@@ -197,10 +197,12 @@ class Host:
     def call(self, route: IqRoute, iq: Stanza) -> Deferred[Any] | None:
         """Have a route answer an IQ; every kind of failure becomes the right error."""
         try:
-            answer = self.iqs.call(route, iq)
+            answer = self.iqs.call(route, iq) if route.queued else route.handler(iq)
         except Exception:
             return self.router.bounce(iq, failed(route.module, Failure()))
-        if isinstance(answer, Stanza) or not isinstance(answer, Awaitable):
+        if type(answer) is Stanza:
+            return self.router.reply(iq, answer)
+        if not isinstance(answer, Awaitable):
             return self._answer(iq, answer)
         waiting = Deferred.fromCoroutine(self._await_answer(route, iq, answer))
         # A parallel route does not hold up the session's next stanzas.

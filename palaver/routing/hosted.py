@@ -39,7 +39,7 @@ class ElementService:
         self._router = router
         pipe.addObserver("/*", self._sent)
 
-    def deliver(self, stanza: Stanza) -> Deferred[Any] | None:
+    def deliver(self, stanza: Stanza, to: jid.JID) -> Deferred[Any] | None:
         """See IService."""
         # Handlers may change what they are given, so it is a tree of their own.
         self._pipe.send(parse_element(stanza.encode(declare=True)))

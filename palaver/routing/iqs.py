@@ -46,6 +46,8 @@ class IqRoute(NamedTuple):
     module: str
     handler: IqHandler
     policy: str = "no_queue"
+    queued: bool = False
+    """True when calls may have to wait for each other; the table works it out."""
 
 
 class IqTable:
@@ -65,7 +67,7 @@ class IqTable:
                 f"{route.module} and {self._routes[key].module} both answer "
                 f"iq-{route.type} {{{route.ns}}}{route.name} to {route.kind}"
             )
-        self._routes[key] = route
+        self._routes[key] = route._replace(queued=route.policy not in ("no_queue", "parallel"))
         self._note_full()
 
         def remove() -> None:
@@ -86,10 +88,8 @@ class IqTable:
         return sorted({payload[0] for route_kind, _, payload in self._routes if route_kind == kind})
 
     def call(self, route: IqRoute, iq: Stanza) -> IqAnswer:
-        """Call a route's handler after the route's policy."""
+        """Call a queued route's handler when its turn has come."""
         policy, _, workers = route.policy.partition(":")
-        if policy in ("no_queue", "parallel"):
-            return route.handler(iq)
         count = 1 if policy == "one_queue" else int(workers or DEFAULT_WORKERS)
         queues = self._queues.setdefault(route.module, [])
         while len(queues) < count:

@@ -7,9 +7,10 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
+from palaver import jid
 from palaver.errors import StanzaError
 from palaver.interfaces import IService
-from palaver.jid import InvalidJID
+from palaver.jid import JID, InvalidJID
 from palaver.stanza import Stanza
 
 
@@ -23,7 +24,7 @@ class NoRemote:
     def __init__(self, router: Router) -> None:
         self._router = router
 
-    def deliver(self, stanza: Stanza) -> Deferred[Any] | None:
+    def deliver(self, stanza: Stanza, to: JID) -> Deferred[Any] | None:
         """Refuse: there is no way there."""
         return self._router.bounce(
             stanza, StanzaError("remote-server-not-found", "This server speaks to no other servers")
@@ -55,15 +56,11 @@ class Router:
         stored is committed.
         """
         try:
-            to = stanza.to
+            to = jid.parse(stanza.attrs["to"])
         except InvalidJID as error:
             return self.bounce(stanza.replace(to=None), StanzaError("jid-malformed", str(error)))
-        if to is None:
-            raise ValueError("a stanza without an addressee cannot be routed")
-        service = self.services.get(to.domain)
-        if service is None:
-            service = self.remote
-        waiting: Deferred[Any] | None = service.deliver(stanza)
+        service = self.services.get(to.domain, self.remote)
+        waiting: Deferred[Any] | None = service.deliver(stanza, to)
         return waiting
 
     def bounce(self, stanza: Stanza, error: StanzaError) -> Deferred[Any] | None:

@@ -74,9 +74,9 @@ class ClientStream:
     """One client's stream, over whatever connection carries its bytes."""
 
     __slots__ = (
-        "_encrypting", "_feeding", "_framer", "_held", "_login_state", "_queue", "_resuming", "address",
-        "authenticated_as", "connection", "documents", "host", "hosts", "offered", "session",
-        "settings", "state",
+        "_encrypting", "_feeding", "_framer", "_held", "_held_paused", "_login_state", "_queue",
+        "_resuming", "address", "authenticated_as", "connection", "documents", "host", "hosts",
+        "offered", "session", "settings", "state",
     )  # fmt: skip
 
     def __init__(self, connection: Any, hosts: dict[str, Host], settings: StreamSettings) -> None:
@@ -97,6 +97,7 @@ class ClientStream:
         self._login_state: StreamLogin | None = None
         # Bytes that came while a step of the negotiation is under way.
         self._held: list[bytes] | None = None
+        self._held_paused = False
         self._feeding = False
         self._resuming = False
         self._encrypting = False
@@ -142,6 +143,10 @@ class ClientStream:
         if self.state is State.CLOSED:
             return
         if self._held is not None:
+            # A client that waits for its answer, as most do, is never paused.
+            if not self._held_paused:
+                self._held_paused = True
+                self.connection.pause()
             self._held.append(data)
             return
         self._feeding = True
@@ -208,7 +213,6 @@ class ClientStream:
         """Read nothing behind the current element until `go_on`."""
         self._held = []
         self._framer.stop()
-        self.connection.pause()
 
     def go_on(self) -> None:
         """Read what was held back."""
@@ -219,7 +223,9 @@ class ClientStream:
 
     def _read_on(self) -> None:
         held, self._held, self._resuming = self._held, None, False
-        self.connection.resume()
+        if self._held_paused:
+            self._held_paused = False
+            self.connection.resume()
         if held and self.state is not State.CLOSED:
             self.data_received(b"".join(held))
 

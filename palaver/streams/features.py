@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from palaver.markup import element
@@ -16,6 +17,8 @@ NS_BIND = "urn:ietf:params:xml:ns:xmpp-bind"
 NS_SESSION = "urn:ietf:params:xml:ns:xmpp-session"
 NS_LIMITS = "urn:xmpp:stream-limits:0"
 
+BIND_AND_SESSION = element("bind", NS_BIND) + element("session", NS_SESSION, element("optional"))
+
 
 def encode(stream: ClientStream) -> bytes:
     """Give ``<stream:features/>`` for what the stream may do now."""
@@ -23,8 +26,7 @@ def encode(stream: ClientStream) -> bytes:
         parts = _before_login(stream)
     else:
         parts = [
-            element("bind", NS_BIND),
-            element("session", NS_SESSION, element("optional")),
+            BIND_AND_SESSION,
             *_of_modules(stream),
         ]
     parts.append(_limits(stream))
@@ -48,13 +50,16 @@ def mechanisms(stream: ClientStream) -> list[bytes]:
     stream.offered = offered
     if not offered:
         return []
+    return [_mechanisms(offered, stream.host.authenticator.binding_types(facts))]
+
+
+@lru_cache(64)
+def _mechanisms(offered: tuple[str, ...], types: tuple[str, ...]) -> bytes:
     names = b"".join(element("mechanism", None, name.encode()) for name in offered)
-    parts = [element("mechanisms", NS_SASL, names)]
-    types = stream.host.authenticator.binding_types(facts)
-    if types:
-        inner = b"".join(element("channel-binding", None, b"", type=name) for name in types)
-        parts.append(element("sasl-channel-binding", NS_BINDINGS, inner))
-    return parts
+    bindings = b"".join(element("channel-binding", None, type=name) for name in types)
+    return element("mechanisms", NS_SASL, names) + (
+        element("sasl-channel-binding", NS_BINDINGS, bindings) if types else b""
+    )
 
 
 def _of_modules(stream: ClientStream) -> list[bytes]:
@@ -66,9 +71,13 @@ def _limits(stream: ClientStream) -> bytes:
     """Say how large a stanza may be and how long silence may last (XEP-0478)."""
     settings = stream.settings
     size = settings.max_stanza_bytes if stream.authenticated else settings.max_unauthenticated_bytes
+    return _encode_limits(size, int(settings.idle_s))
+
+
+@lru_cache(16)
+def _encode_limits(size: int, idle_s: int) -> bytes:
     return element(
         "limits",
         NS_LIMITS,
-        element("max-bytes", None, str(size).encode())
-        + element("idle-seconds", None, str(int(settings.idle_s)).encode()),
+        element("max-bytes", None, str(size).encode()) + element("idle-seconds", None, str(idle_s).encode()),
     )

@@ -68,7 +68,7 @@ class StreamLogin:
             data = base64.b64encode(outcome.data) or b"=" if outcome.data is not None else b""
             stream.write(element("success", NS_SASL, data))
             metrics.logins[outcome.mechanism] += 1
-            log.info("logged-in", user=outcome.local, mechanism=outcome.mechanism, address=stream.address)
+            log.debug("logged-in", user=outcome.local, mechanism=outcome.mechanism, address=stream.address)
             stream.logged_in(outcome.local, outcome.documents)
         stream.go_on()
 

@@ -52,7 +52,9 @@ class TableTests(SynchronousTestCase):
         table = IqTable()
         table.add(self.route())()
         table.add(self.route(module="mod_b"))
-        self.assertEqual(table.find(HOST, "get", (NS, "query")).module, "mod_b")
+        found = table.find(HOST, "get", (NS, "query"))
+        assert found is not None
+        self.assertEqual(found.module, "mod_b")
 
 
 class PolicyTests(SynchronousTestCase):
@@ -74,13 +76,14 @@ class PolicyTests(SynchronousTestCase):
             table.call(route, iq().replace(from_=sender))
         return began, gates
 
-    def test_no_queue(self) -> None:
-        """All calls begin at once."""
-        self.assertEqual(self.start("no_queue", "a@b/c", "d@e/f")[0], ["a@b/c", "d@e/f"])
-
-    def test_parallel(self) -> None:
-        """All calls begin at once."""
-        self.assertEqual(self.start("parallel", "a@b/c", "d@e/f")[0], ["a@b/c", "d@e/f"])
+    def test_not_queued(self) -> None:
+        """With no_queue and parallel nobody waits for anybody."""
+        for policy in ("no_queue", "parallel"):
+            table = IqTable()
+            table.add(IqRoute("get", NS, "query", HOST, "mod_a", lambda iq: None, policy))
+            found = table.find(HOST, "get", (NS, "query"))
+            assert found is not None
+            self.assertFalse(found.queued)
 
     def test_one_queue(self) -> None:
         """The second call begins when the first has ended."""
@@ -114,7 +117,9 @@ class CheckTests(SynchronousTestCase):
             Stanza("iq", {"type": "get", "id": "1"}),
             good.with_child(b"<two xmlns='urn:example:1'/>", NS, "two"),
         ):
-            self.assertEqual(check_request(bad).condition, "bad-request")
+            wrong = check_request(bad)
+            assert wrong is not None
+            self.assertEqual(wrong.condition, "bad-request")
 
 
 class RequestTests(SynchronousTestCase):
