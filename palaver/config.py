@@ -144,6 +144,15 @@ class Config:
         differing = self._differing.get(host)
         return {**self._root.modules, **(differing.modules if differing is not None else {})}
 
+    def make_data_dir(self) -> None:
+        """Make the data folder, for its owner only; raises `ConfigError` when that cannot be done."""
+        folder = self.general.data_dir
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            message = f"the folder {folder} cannot be made: {error.strerror}"
+            raise ConfigError([Mistake(self.file, "general.data_dir", message)]) from error
+
     def aside(self, folder: Path) -> Config:
         """Give the same with empty storage in memory and files in another folder, to look at it."""
         general = self.general.model_copy(update={"data_dir": folder})

@@ -83,7 +83,6 @@ class Control(Service):
         """Open the socket. Raises `ConfigError` when another server has the same data folder."""
         super().startService()
         folder = self._palaver.config.general.data_dir
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = socket_path(folder)
         factory = Factory.forProtocol(lambda: ControlProtocol(self._palaver))
         # The mode counts from the first moment, not from some time after bind().

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
+from twisted.internet.error import CannotListenError
 from twisted.python.failure import Failure
 
 from palaver import log
@@ -21,7 +22,7 @@ _log = log.Log("start")
 
 
 def run(config: Config) -> int:
-    """Serve until a signal ends it; gives the exit status."""
+    """Serve until a signal ends it; gives the exit status. Raises `ConfigError`."""
     reactor = _reactor()
     log.begin(sys.stderr, config.general.loglevel, config.general.log_format)
     from palaver.tap import service_for
@@ -34,12 +35,15 @@ def run(config: Config) -> int:
         reactor.stop()
 
     palaver.ready.addCallbacks(_say_ready, give_up)
-    reactor.addSystemEventTrigger("before", "shutdown", _stop, palaver)
-    try:
-        palaver.startService()
-    except ConfigError as error:
-        print(error, file=sys.stderr)
-        return 2
+
+    def begin() -> None:
+        reactor.addSystemEventTrigger("before", "shutdown", _stop, palaver)
+        try:
+            palaver.startService()
+        except ConfigError:
+            give_up(Failure())
+
+    reactor.callWhenRunning(begin)
     reactor.run()
     return failed[0] if failed else 0
 
@@ -51,6 +55,7 @@ def run_opened(config: Config, work: Callable[[Server], Awaitable[Any]]) -> Any:
     """
     reactor = _reactor()
     log.begin(sys.stderr, "warning", config.general.log_format)
+    config.make_data_dir()
     from palaver.server import Server
 
     outcome: list[Any] = []
@@ -98,8 +103,8 @@ def _explain(failure: Failure) -> int:
     if failure.check(ConfigError):
         print(failure.getErrorMessage(), file=sys.stderr)
         return 2
-    if failure.check(StorageError, OSError):
-        print(f"Palaver cannot start: {failure.getErrorMessage()}", file=sys.stderr)
+    if failure.check(StorageError, OSError, CannotListenError):
+        print(f"The server cannot start: {failure.getErrorMessage()}", file=sys.stderr)
         return 1
     _log.failure("start-failed", failure)
     return 1

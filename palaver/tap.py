@@ -16,8 +16,9 @@ _log = log.Log("start")
 
 
 def service_for(config: Config) -> Palaver:
-    """Give a server that commands and SIGHUP can reach, not started yet."""
+    """Give a server that commands and SIGHUP can reach, not started yet; raises `ConfigError`."""
     log.set_level(config.general.loglevel)
+    config.make_data_dir()
     palaver = Palaver(config)
     Control(palaver).setServiceParent(palaver)
     return palaver
@@ -43,7 +44,8 @@ def makeService(options: Any) -> Palaver:
 
     def give_up(failure: Failure) -> None:
         _log.failure("start-failed", failure)
-        palaver.reactor.stop()
+        # The start may have failed before the reactor runs, and then it cannot be stopped yet.
+        palaver.reactor.callWhenRunning(palaver.reactor.stop)
 
     palaver.ready.addErrback(give_up)
     return palaver

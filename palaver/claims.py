@@ -1,0 +1,42 @@
+"""What the core itself claims of the XEPs, and their titles; modules claim theirs in twisted/plugins/."""
+
+from __future__ import annotations
+
+from palaver.plugin import Xep
+
+CORE: tuple[Xep, ...] = (
+    Xep(82, "1.1.1"),
+    Xep(170, "1.0"),
+    Xep(175, "1.2"),
+    Xep(178, "1.2"),
+    Xep(368, "1.1.0"),
+    Xep(440, "1.0.0"),
+    Xep(478, "0.2.0"),
+)
+
+TITLES = {
+    4: "Data Forms",
+    12: "Last Activity",
+    30: "Service Discovery",
+    49: "Private XML Storage",
+    77: "In-Band Registration",
+    82: "XMPP Date and Time Profiles",
+    90: "Legacy Entity Time",
+    92: "Software Version",
+    106: "JID Escaping",
+    115: "Entity Capabilities",
+    128: "Service Discovery Extensions",
+    157: "Contact Addresses for XMPP Services",
+    160: "Best Practices for Handling Offline Messages",
+    170: "Recommended Order of Stream Feature Negotiation",
+    175: "Best Practices for Use of SASL ANONYMOUS",
+    178: "Best Practices for Use of SASL EXTERNAL with Certificates",
+    199: "XMPP Ping",
+    202: "Entity Time",
+    203: "Delayed Delivery",
+    237: "Roster Versioning",
+    279: "Server IP Check",
+    368: "SRV records for XMPP over TLS",
+    440: "SASL Channel-Binding Type Capability",
+    478: "Stream Limits Advertisement",
+}
