@@ -75,14 +75,20 @@ class Conflict(Exception):
 
 
 class PutDocument(NamedTuple):
-    """Store a document; with ``only`` "new" it must be absent, with "old" present, or the batch fails with Conflict."""
+    """Store a document.
+
+    With ``only`` "new" it must be absent, with "old" present, or the batch fails with Conflict.
+    """
 
     document: Document
     only: Literal["new", "old"] | None = None
 
 
 class DeleteDocuments(NamedTuple):
-    """Delete documents: one by ``key``; all of a ``kind`` when key is None; all of the owner when kind is None too."""
+    """Delete documents: one by ``key``.
+
+    All of a ``kind`` when key is None; all of the owner when kind is None.
+    """
 
     host: str
     owner: str
@@ -91,8 +97,10 @@ class DeleteDocuments(NamedTuple):
 
 
 class AppendEntry(NamedTuple):
-    """Append an entry. When ``ref`` is set and an entry with the same owner, kind and ref
-    lies within ``window`` ids before it, nothing is stored a second time.
+    """Append an entry; the batch fails with Conflict when its log has one with the same id.
+
+    When ``ref`` is set, ``window`` is not 0, and an entry with the same owner, kind and ref lies
+    within ``window`` ids before it, nothing is stored a second time, and the batch goes on.
     """
 
     entry: Entry
@@ -100,7 +108,10 @@ class AppendEntry(NamedTuple):
 
 
 class DeleteEntries(NamedTuple):
-    """Delete entries by ``ids``; all in a range (inclusive ``until``) when ids is None; all of the owner when kind is None."""
+    """Delete entries by ``ids``; when that is None, all up to ``until`` (inclusive), or simply all.
+
+    Of one log, or of all of the owner's when kind is None.
+    """
 
     host: str
     owner: str

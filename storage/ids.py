@@ -39,7 +39,7 @@ class Ids:
         self._last_us = -1
 
     def new(self) -> int:
-        """Give the next id: of the present microsecond, or of the one after the last id's when that is later."""
+        """Give the next id: of this microsecond, or of the one after the last id's when that is later."""
         now_us = round(self._seconds() * _US_PER_S)
         self._last_us = now_us if now_us > self._last_us else self._last_us + 1
         return self._last_us << WORKER_BITS | self._worker

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from itertools import islice
 
 from twisted.internet.defer import Deferred, fail, succeed
@@ -120,7 +121,7 @@ class MemoryDocuments:
         if (change.only == "new" and old) or (change.only == "old" and not old):
             raise Conflict(f"{kind} {key!r} of {owner} is {'there' if old else 'not there'}")
         self._set(host, owner, kind, key, stored)
-        undo.append(lambda: self._set(host, owner, kind, key, old))
+        undo.append(partial(self._set, host, owner, kind, key, old))
 
     def delete(self, change: DeleteDocuments, undo: Undo) -> None:
         """Apply one change."""
@@ -131,7 +132,7 @@ class MemoryDocuments:
             for key in [change.key] if change.key is not None else tuple(keys):
                 if old := keys.get(key):
                     self._set(host, owner, kind, key, None)
-                    undo.append(lambda k=kind, key=key, old=old: self._set(host, owner, k, key, old))
+                    undo.append(partial(self._set, host, owner, kind, key, old))
 
     def _keys(self, host: str, owner: str, kind: str) -> dict[str, _Stored]:
         return self._kinds.get((host, kind), {}).get(owner, {})
@@ -219,10 +220,8 @@ class MemoryLogs:
     def range(self, host: str, owner: str, kind: str, query: LogQuery) -> Deferred[Page]:
         """See `ILogs`."""
         found = self._matching(host, owner, kind, query)
-        if query.limit is None:
-            entries = list(found)
-        else:
-            entries = list(islice(found, query.limit + 1))
+        # One more than asked for says whether the page is the last.
+        entries = list(islice(found, None if query.limit is None else query.limit + 1))
         complete = query.limit is None or len(entries) <= query.limit
         entries = entries[: query.limit]
         return succeed(Page(entries[::-1] if query.backwards else entries, complete))
@@ -240,7 +239,7 @@ class MemoryLogs:
         if entry.id in log.entries:
             raise Conflict(f"{entry.kind} {entry.id} of {entry.owner} is there")
         log.add(entry)
-        undo.append(lambda: log.remove(entry.id))
+        undo.append(partial(log.remove, entry.id))
 
     def delete(self, change: DeleteEntries, undo: Undo) -> None:
         """Apply one change."""
@@ -252,7 +251,7 @@ class MemoryLogs:
             for id in change.ids if change.ids is not None else log.within(LogQuery(until=change.until)):
                 if entry := log.entries.get(id):
                     log.remove(id)
-                    undo.append(lambda log=log, entry=entry: log.add(entry))
+                    undo.append(partial(log.add, entry))
 
     def _log(self, host: str, owner: str, kind: str) -> _Log:
         return self._kinds.get((host, kind), {}).get(owner) or _Log()

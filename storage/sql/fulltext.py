@@ -20,7 +20,8 @@ SQLITE = (
     "CREATE VIRTUAL TABLE entries_words USING fts5("
     "scope, text, content='', tokenize='unicode61 remove_diacritics 2')",
     "CREATE TRIGGER entries_words_add AFTER INSERT ON entries WHEN new.text IS NOT NULL BEGIN "
-    f"INSERT INTO entries_words(rowid, scope, text) VALUES (new.seq, {_SCOPE.format(row='new')}, new.text); END",
+    "INSERT INTO entries_words(rowid, scope, text) "
+    f"VALUES (new.seq, {_SCOPE.format(row='new')}, new.text); END",
     "CREATE TRIGGER entries_words_drop AFTER DELETE ON entries WHEN old.text IS NOT NULL BEGIN "
     "INSERT INTO entries_words(entries_words, rowid, scope, text) "
     f"VALUES ('delete', old.seq, {_SCOPE.format(row='old')}, old.text); END",
@@ -42,7 +43,7 @@ def matching() -> Select[tuple[int]]:
 
 
 def pattern(host: str, owner: str, kind: str, text: str) -> str | None:
-    """Give the parameter ``match`` for entries of one log with every word of a text; None when it has no word."""
+    """Give the parameter ``match`` for entries of one log with every word of a text; None without a word."""
     asked = words(text)
     if not asked:
         return None

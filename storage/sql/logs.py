@@ -35,7 +35,7 @@ def _equal(names: Sequence[str]) -> Any:
 
 
 def _get(ids: int) -> Select[Any]:
-    asked = [bindparam(f"id{n}") for n in range(ids)]
+    asked: list[Any] = [bindparam(f"id{n}") for n in range(ids)]
     return select(*(_c[name] for name in COLUMNS)).where(_equal(LOG), _c.id.in_(asked))
 
 
@@ -62,7 +62,7 @@ def append() -> Insert:
 
 
 def append_once() -> Insert:
-    """Build the insertion of an entry unless its ref is there; a parameter ``low`` more, the window's first id."""
+    """Build the insertion of an entry unless its ref is there from the id ``low`` on, one more parameter."""
     same = exists().where(_equal((*LOG, "ref")), _c.id >= bindparam("low"), _c.id <= bindparam("id"))
     row = select(*(bindparam(name, type_=_c[name].type) for name in COLUMNS)).where(~same)
     return entries.insert().from_select(COLUMNS, row, include_defaults=False)

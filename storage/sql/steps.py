@@ -22,7 +22,7 @@ from palaver.storage.sql import documents, logs, upserts
 from palaver.storage.sql.prepared import Prepared, Row, Statements
 
 # A function that applies a list of items, and one item of its.
-Step = Callable[[Connection, list[Any]], None]
+Step = Callable[[Connection, list[Any]], object]
 Planned = tuple[Step, Any]
 # The columns of a document, and its tags.
 DocumentItem = tuple[Row, tuple[str, ...]]
@@ -45,7 +45,10 @@ class Plan:
 
 
 def run(plans: Sequence[Plan], connection: Connection) -> None:
-    """Apply plans in order, neighbouring items of one step together. Raises `Conflict`, or what the driver raises."""
+    """Apply plans in order, neighbouring items of one step together.
+
+    Raises `Conflict`, or what the driver raises.
+    """
     tracks: Iterable[Iterable[Planned]] = (
         (planned for plan in plans for planned in plan.documents),
         (planned for plan in plans for planned in plan.logs),
@@ -156,7 +159,7 @@ class Steps:
         if step is None:
             names = (*logs.LOG[:columns], *by)
             statement = self._statements.get(logs.delete_entries, names, columns, *by)
-            step = self._deletions[columns, *by] = lambda connection, rows: statement.write(connection, rows)
+            step = self._deletions[columns, *by] = statement.write
         return step
 
 

@@ -33,11 +33,11 @@ class SqlStorage:
     def __init__(self, url: str, reactor: Any) -> None:
         """``url`` is SQLAlchemy's; raises what `writer_engine` raises."""
         self.engine = writer_engine(url)
-        self._reading = reader_engine(url)
+        self.reading = reader_engine(url)
         statements = Statements(self.engine.dialect)
         self._steps = Steps(statements)
-        self._writer = Writer(self.engine, reactor)
-        self._readers = [Reader(self._reading, reactor), Reader(self._reading, reactor)]
+        self.writer = Writer(self.engine, reactor)
+        self._readers = [Reader(self.reading, reactor), Reader(self.reading, reactor)]
         quick, slow = self._readers
         self.documents = SqlDocuments(statements, quick, slow)
         self.logs = SqlLogs(statements, quick, slow)
@@ -47,9 +47,9 @@ class SqlStorage:
         return Deferred.fromCoroutine(self._start())
 
     async def _start(self) -> None:
-        await self._writer.open()
+        await self.writer.open()
         try:
-            if await self._writer.run(migrate):
+            if await self.writer.run(migrate):
                 log.info("schema-made")
         except SQLAlchemyError as error:
             raise storage_error(error) from error
@@ -64,7 +64,7 @@ class SqlStorage:
         # The writer is last to disconnect: SQLite then tidies its journal away.
         for reader in self._readers:
             await reader.close()
-        await self._writer.close()
+        await self.writer.close()
 
     def write(self, batch: Batch) -> Deferred[None]:
         """See `IStorage`. A Deferred that is cancelled stops nobody: the batch is committed all the same."""
@@ -72,4 +72,4 @@ class SqlStorage:
             plan = self._steps.plan(batch)
         except (TypeError, ValueError) as error:
             return fail(error)
-        return self._writer.hand_over(plan)
+        return self.writer.hand_over(plan)

@@ -17,7 +17,8 @@ FULLTEXT_SQLITE = (
     "CREATE VIRTUAL TABLE entries_words USING fts5("
     "scope, text, content='', tokenize='unicode61 remove_diacritics 2')",
     "CREATE TRIGGER entries_words_add AFTER INSERT ON entries WHEN new.text IS NOT NULL BEGIN "
-    f"INSERT INTO entries_words(rowid, scope, text) VALUES (new.seq, {SCOPE.format(row='new')}, new.text); END",
+    "INSERT INTO entries_words(rowid, scope, text) "
+    f"VALUES (new.seq, {SCOPE.format(row='new')}, new.text); END",
     "CREATE TRIGGER entries_words_drop AFTER DELETE ON entries WHEN old.text IS NOT NULL BEGIN "
     "INSERT INTO entries_words(entries_words, rowid, scope, text) "
     f"VALUES ('delete', old.seq, {SCOPE.format(row='old')}, old.text); END",
