@@ -8,14 +8,14 @@ CORE: tuple[Xep, ...] = (
     Xep(82, "1.1.1"),
     Xep(170, "1.0"),
     Xep(175, "1.2"),
-    Xep(178, "1.2"),
-    Xep(368, "1.1.0"),
+    # Of these the parts for clients; those between servers are still to come.
+    Xep(178, "1.2", "partial"),
+    Xep(368, "1.1.0", "partial"),
     Xep(440, "1.0.0"),
     Xep(478, "0.2.0"),
 )
 
 TITLES = {
-    4: "Data Forms",
     12: "Last Activity",
     30: "Service Discovery",
     49: "Private XML Storage",

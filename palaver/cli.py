@@ -184,17 +184,17 @@ def _account_opened(config: Config, request: dict[str, Any]) -> str:
 
 
 def storage_upgrade(options: argparse.Namespace) -> None:
-    """Open the storage once, which brings its tables up to date."""
+    """Bring the storage's tables up to date, which a start does as well."""
+    from palaver.storage.open import upgrade
+
     config = load_config(options.config)
     try:
         _ask(config, {"command": "status"})
+        done = False
     except NotRunning:
-        _opened(config, _nothing)
-    print("The storage is up to date.")
-
-
-async def _nothing(server: Server) -> None:
-    """Do nothing: opening was all."""
+        config.make_data_dir()
+        done = upgrade(config.storage.url, config.general.data_dir)
+    print("The storage has been upgraded." if done else "The storage is up to date.")
 
 
 # -- how ----------------------------------------------------------------------------------

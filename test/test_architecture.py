@@ -21,7 +21,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("modules",),
     ("streams", "web"),
     ("xeps",),
-    ("server", "service", "admin", "ask", "control", "foreground", "tap", "cli", "docs"),
+    ("server", "service", "admin", "ask", "control", "foreground", "tap", "cli", "claims", "docs"),
 )
 FLOOR = {part: number for number, parts in enumerate(FLOORS) for part in parts}
 TOP_LEVEL_LINKS = {"xeps", "storage", "test"}
