@@ -6,7 +6,7 @@ is waited for before the next one is told.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from twisted.internet.defer import Deferred
@@ -15,12 +15,17 @@ if TYPE_CHECKING:
     from palaver.interfaces import ISession
     from palaver.jid import JID
     from palaver.stanza import Stanza
+    from palaver.storage import Document
 
 
 class SessionBound(NamedTuple):
-    """A resource was bound; its presence is not known yet."""
+    """A resource was bound; its presence is not known yet.
+
+    ``documents`` is what the login read (see `Host.login_kinds`), None when nobody read it.
+    """
 
     session: ISession
+    documents: Sequence[Document] | None = None
 
 
 class SessionUnbound(NamedTuple):

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from twisted.internet.defer import Deferred
+
 from palaver.errors import StanzaError
-from palaver.events import BecameUnavailable
+from palaver.events import AccountDeleted, BecameUnavailable
 from palaver.markup import element, escape
-from palaver.modules import BARE, HOST, SELF, Module, iq, on
+from palaver.modules import BARE, HOST, SELF, Module, every, iq, on
 from palaver.routing.access import sees_presence
 from palaver.stanza import NS_CLIENT, Stanza
-from palaver.storage import Batch
+from palaver.storage import Batch, Json
 
 NS_LAST = "jabber:iq:last"
 KIND = "last"
 # RFC 6121 has no limit for a status; what is kept of it for strangers to read has one.
 MAX_STATUS_CHARS = 1024
+# Nobody's login or logout waits for this, so what happens within a moment shares a commit.
+STORE_EVERY_S = 1.0
 
 
 class LastActivity(Module):
@@ -27,6 +31,12 @@ class LastActivity(Module):
     def start(self) -> None:
         """Remember when this was; modules are attached when the server starts."""
         self._started = self.host.clock.seconds()
+        # By account: what is not stored yet.
+        self._fresh: dict[str, Json] = {}
+
+    def stop(self) -> Deferred[None] | None:
+        """Store what is not stored yet."""
+        return self.store()
 
     @iq("get", NS_LAST, "query")
     def uptime(self, request: Stanza) -> bytes:
@@ -44,11 +54,16 @@ class LastActivity(Module):
         user = self.host.users.get(asked.local)
         if user is not None and user.available():
             return _query(0)
-        document = await self.host.storage.documents.get(self.host.domain, asked.local, KIND)
-        if document is None:
+        value = await self._went(asked.local)
+        if value is None:
             raise StanzaError("service-unavailable", "This account has never been here")
-        away = self.host.clock.seconds() - document.value["time"]
-        return _query(away, document.value["status"])
+        return _query(self.host.clock.seconds() - value["time"], value["status"])
+
+    async def _went(self, local: str) -> Json | None:
+        if local in self._fresh:
+            return self._fresh[local]
+        document = await self.host.storage.documents.get(self.host.domain, local, KIND)
+        return document.value if document is not None else None
 
     @iq("set", NS_LAST, "query", to=(HOST, SELF, BARE))
     def refuse(self, request: Stanza) -> None:
@@ -56,13 +71,34 @@ class LastActivity(Module):
         raise StanzaError("not-allowed")
 
     @on(BecameUnavailable)
-    async def went(self, event: BecameUnavailable) -> None:
-        """Store when an account's last session went, and its last words."""
+    def went(self, event: BecameUnavailable) -> None:
+        """Note when an account's last session went, and its last words."""
         user = event.session.user
-        if user.available():
-            return
-        value = {"time": int(self.host.clock.seconds()), "status": _status(event.presence)}
-        await self.host.storage.write(Batch().put(self.host.domain, user.local, KIND, "", value))
+        if not user.available():
+            now = int(self.host.clock.seconds())
+            self._fresh[user.local] = {"time": now, "status": _status(event.presence)}
+
+    @on(AccountDeleted)
+    def deleted(self, event: AccountDeleted) -> None:
+        """Forget an account."""
+        self._fresh.pop(event.jid.local, None)
+
+    @every(STORE_EVERY_S)
+    def store(self) -> Deferred[None] | None:
+        """Store what is not stored yet; what cannot be is tried again."""
+        if not self._fresh:
+            return None
+        batch = Batch()
+        for local, value in self._fresh.items():
+            batch.put(self.host.domain, local, KIND, "", value)
+        stored = dict(self._fresh)
+        waiting: Deferred[None] = self.host.storage.write(batch)
+        return waiting.addCallback(lambda _: self._stored(stored))
+
+    def _stored(self, stored: dict[str, Json]) -> None:
+        for local, value in stored.items():
+            if self._fresh.get(local) is value:
+                del self._fresh[local]
 
 
 def _status(presence: Stanza) -> str:

@@ -10,7 +10,7 @@ from pydantic import Field
 from twisted.internet.defer import Deferred, DeferredList
 
 from palaver.errors import StanzaError
-from palaver.events import AccountDeleted, BecameAvailable
+from palaver.events import AccountDeleted, BecameAvailable, SessionBound, SessionUnbound
 from palaver.interfaces import ISession
 from palaver.jid import JID
 from palaver.log import Log
@@ -74,6 +74,11 @@ class Offline(Module):
         self._held: dict[str, list[Deferred[None]]] = {}
         self._running: set[Deferred[None]] = set()
         self._let_go: Any = None
+        # Accounts that something was stored for in this process and not handed over yet.
+        self._recent: OrderedDict[str, None] = OrderedDict()
+        # Sessions whose login has seen that nothing is kept, until they become available.
+        self._nothing_kept: set[ISession] = set()
+        self.undo(self.host.add_login_kind(KIND))
 
     def stop(self) -> Deferred[Any] | None:
         """Wait for the queues that are being handed over."""
@@ -83,6 +88,21 @@ class Offline(Module):
     def deleted(self, event: AccountDeleted) -> None:
         """Forget an account's count; its queue went with its stores."""
         self._counts.pop(event.jid.local, None)
+        self._recent.pop(event.jid.local, None)
+
+    @on(SessionBound)
+    def bound(self, event: SessionBound) -> None:
+        """Note when the login has read that there is nothing to hand over."""
+        local = event.session.user.local
+        if event.documents is None or local in self._recent or local in self._storing:
+            return
+        if not any(document.kind == KIND for document in event.documents):
+            self._nothing_kept.add(event.session)
+
+    @on(SessionUnbound)
+    def unbound(self, event: SessionUnbound) -> None:
+        """Forget a session that never became available."""
+        self._nothing_kept.discard(event.session)
 
     # -- in ---------------------------------------------------------------------------------
 
@@ -102,9 +122,13 @@ class Offline(Module):
         # The id is taken now, so that the order of arrival is the order of delivery.
         entry = self._entry(message, local)
         self._storing[local] = self._storing.get(local, 0) + 1
+        self._note(local)
         try:
             await self._take_place(local)
-            await self.host.storage.write(Batch().append(entry, ids.from_time(RESENT_WITHIN_S)))
+            await self.host.storage.write(
+                # The mark is read with the account, so that a login without messages reads no log.
+                Batch().append(entry, ids.from_time(RESENT_WITHIN_S)).put(entry.host, local, KIND, "", {})
+            )
         except BaseException:
             self._counts.pop(local, None)
             raise
@@ -112,6 +136,16 @@ class Offline(Module):
             self._stored_one(local)
         self._catch_up(local)
         return HANDLED
+
+    def _note(self, local: str) -> None:
+        """Remember that there is something for an account, whatever a login has read before."""
+        self._recent[local] = None
+        self._recent.move_to_end(local)
+        if len(self._recent) > MAX_COUNTED_ACCOUNTS:
+            self._recent.popitem(last=False)
+        user = self.host.users.get(local)
+        if user is not None:
+            self._nothing_kept.difference_update(user.sessions.values())
 
     def _entry(self, message: Stanza, local: str) -> Entry:
         domain = self.host.domain
@@ -161,7 +195,11 @@ class Offline(Module):
     @on(BecameAvailable)
     def came(self, event: BecameAvailable) -> None:
         """Hand the queue over, in the background: nothing else of the session waits for it."""
-        if event.session.priority >= 0:
+        if event.session.priority < 0:
+            return
+        if event.session in self._nothing_kept:
+            self._nothing_kept.discard(event.session)
+        else:
             self._begin(event.session)
 
     def _begin(self, session: ISession) -> None:
@@ -194,10 +232,16 @@ class Offline(Module):
             if message is not None and not session.send(message):
                 break
             taken.append(entry.id)
+        whole = len(taken) == len(page.entries)
+        last = whole and page.complete and local not in self._storing
         if taken:
-            await self.host.storage.write(Batch().drop(self.host.domain, local, KIND, ids=taken))
+            batch = Batch().drop(self.host.domain, local, KIND, ids=taken)
+            if last:
+                batch.delete(self.host.domain, local, KIND)
+                self._recent.pop(local, None)
+            await self.host.storage.write(batch)
             self._counts.pop(local, None)
-        return len(taken) == len(page.entries) and not (page.complete and local not in self._storing)
+        return whole and not last
 
     def _hold(self, message: Stanza, to: JID) -> Deferred[None] | None:
         """Let a new message wait until the older ones are out."""

@@ -67,7 +67,7 @@ async def bind(
     host.users[local] = user
     session = Session(user, jid, stream)
     user.sessions[jid.resource] = session
-    waiting = host.events.fire(SessionBound(session))
+    waiting = host.events.fire(SessionBound(session, documents))
     if waiting is not None:
         await waiting
     return session

@@ -6,6 +6,7 @@ from twisted.internet.defer import fail
 from twisted.trial.unittest import SynchronousTestCase
 
 from palaver.errors import StorageError
+from palaver.events import AccountDeleted
 from palaver.routing.roster import RosterItem
 from palaver.test.house import Client, House, now
 from palaver.xeps.last import LastActivity
@@ -81,15 +82,46 @@ class LastActivityTests(SynchronousTestCase):
         answer = self.romeo.ask(ASK.format(to="").replace("get", "set"))
         self.assertEqual(answer.error.firstChildElement().name, "not-allowed")
 
-    def test_restart(self) -> None:
-        """What was stored is there after a restart."""
-        self.juliet.send(AWAY)
+    def stored(self) -> dict | None:
+        """Give what is in the storage about Juliet."""
         document = now(self.house.storage.documents.get("example.org", "juliet", "last"))
-        self.assertEqual(document.value, {"time": 0, "status": "Gone to the masque"})
+        return document.value if document is not None else None
+
+    def test_stored(self) -> None:
+        """It is stored a moment later, with whatever else happened in that moment."""
+        self.juliet.send(AWAY)
+        self.house.clock.advance(1)
+        self.assertEqual(self.stored(), {"time": 0, "status": "Gone to the masque"})
+        self.assertEqual(self.ask(self.romeo), ("1", "Gone to the masque"))
+
+    def test_stored_at_the_end(self) -> None:
+        """A server that stops stores what it has not stored yet."""
+        self.juliet.send(AWAY)
+        self.house.modules["LastActivity"].detach()
+        self.assertEqual(self.stored(), {"time": 0, "status": "Gone to the masque"})
+
+    def test_stored_later(self) -> None:
+        """What could not be stored is known all the same, and tried again."""
+        write = self.house.storage.write
+        self.house.storage.write = lambda batch: fail(StorageError("down"))
+        self.juliet.send(AWAY)
+        self.house.clock.advance(1)
+        self.assertEqual(self.ask(self.romeo)[0], "1")
+        self.house.storage.write = write
+        self.house.clock.advance(1)
+        self.assertEqual(self.stored(), {"time": 0, "status": "Gone to the masque"})
+
+    def test_account_deleted(self) -> None:
+        """Nothing is stored for an account that is gone."""
+        self.juliet.send(AWAY)
+        self.house.host.events.fire(AccountDeleted(self.juliet.session.user.jid))
+        self.house.clock.advance(1)
+        self.assertIsNone(self.stored())
 
     def test_storage_fails(self) -> None:
         """When the storage does not answer, the client may try again."""
         self.juliet.session.unbind()
+        self.house.clock.advance(1)
         self.patch(self.house.storage.documents, "get", lambda *_: fail(StorageError("down")))
         answer = self.romeo.ask(ASK.format(to=" to='juliet@example.org'"))
         self.assertEqual(
