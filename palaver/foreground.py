@@ -24,7 +24,12 @@ _log = log.Log("start")
 def run(config: Config) -> int:
     """Serve until a signal ends it; gives the exit status. Raises `ConfigError`."""
     reactor = _reactor()
-    log.begin(sys.stderr, config.general.loglevel, config.general.log_format)
+    log.begin(
+        sys.stderr,
+        config.general.loglevel,
+        config.general.log_format,
+        later=lambda flush: reactor.callLater(0, flush),
+    )
     from palaver.tap import service_for
 
     palaver = service_for(config)

@@ -9,9 +9,10 @@ or the same as one JSON object. What looks like a secret by its name is never wr
 
 from __future__ import annotations
 
+import atexit
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal, TextIO
 
@@ -29,6 +30,7 @@ LEVELS = ("all", "debug", "info", "notice", "warning", "error", "critical", "non
 """What ``loglevel`` may be; a line is written when its level is at or behind the chosen one."""
 
 LogFormat = Literal["text", "json"]
+Later = Callable[[Callable[[], None]], object]
 
 # Longer values are cut: a log line is read by people, and a stranger must not fill the disk with one stanza.
 MAX_VALUE_CHARS = 512
@@ -177,26 +179,41 @@ def _rank(event: dict[str, Any]) -> int:
 
 @implementer(ILogObserver)
 class LineObserver:
-    """Writes events to a file, a line each. What others log is written from warning on, or when debugging."""
+    """Writes events to a file, a line each. What others log is written from warning on, or when debugging.
 
-    def __init__(self, out: TextIO, format: LogFormat = "text") -> None:
+    ``later`` calls a function soon: lines below warning then leave together, in one write.
+    """
+
+    def __init__(self, out: TextIO, format: LogFormat = "text", later: Later | None = None) -> None:
         self._out = out
         self._line = json_line if format == "json" else text_line
+        self._later = later
+        self._lines: list[str] = []
 
     def __call__(self, event: dict[str, Any]) -> None:
         """Write one event."""
         threshold = _Threshold.rank
         if "palaver_event" not in event and threshold > _DEBUG:
             threshold = max(threshold, _WARNING)
-        if _rank(event) < threshold:
+        rank = _rank(event)
+        if rank < threshold:
             return
-        self._out.write(self._line(event))
+        self._lines.append(self._line(event))
+        if self._later is None or rank >= _WARNING:
+            self.flush()
+        elif len(self._lines) == 1:
+            self._later(self.flush)
+
+    def flush(self) -> None:
+        """Write what is waiting."""
+        lines, self._lines = self._lines, []
+        self._out.write("".join(lines))
         self._out.flush()
 
 
-def begin(out: TextIO, level: str, format: LogFormat) -> None:
+def begin(out: TextIO, level: str, format: LogFormat, later: Later | None = None) -> None:
     """Write log lines to a file from now on; called once, by whoever owns the process."""
     set_level(level)
-    globalLogBeginner.beginLoggingTo(
-        [LineObserver(out, format)], redirectStandardIO=False, discardBuffer=True
-    )
+    observer = LineObserver(out, format, later)
+    atexit.register(observer.flush)
+    globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False, discardBuffer=True)

@@ -52,6 +52,22 @@ class LogTests(SynchronousTestCase):
             },
         )
 
+    def test_lines_leave_together(self):
+        """Lines below warning wait for the end of the turn; a warning takes them along at once."""
+        out = io.StringIO()
+        turn = []
+        observer = log.LineObserver(out, "text", turn.append)
+        globalLogPublisher.addObserver(observer)
+        self.addCleanup(globalLogPublisher.removeObserver, observer)
+        self.log.info("one")
+        self.log.info("two")
+        self.assertEqual((len(turn), out.getvalue()), (1, ""))
+        turn.pop()()
+        self.assertEqual(out.getvalue().count("\n"), 2)
+        self.log.info("three")
+        self.log.warn("four")
+        self.assertEqual(out.getvalue().count("\n"), 4)
+
     def test_secrets_are_never_written(self):
         """Whatever is named like a password or a token is hidden in both formats."""
         names = ("password", "old_passwd", "client_secret", "resume_token", "ServerProof", "authorization")
