@@ -6,7 +6,7 @@ import os
 import re
 import tomllib
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic import Field
 from twisted.trial.unittest import SynchronousTestCase
@@ -35,7 +35,7 @@ ALWAYS = ModuleMaker("mod_always", f"{__name__}.Greet", "Is on.", default=True)
 BROKEN = ModuleMaker("mod_broken", "palaver.nowhere.Nothing", "Cannot be imported.", default=False)
 
 
-def read(text: str, **others: object) -> Config:
+def read(text: str, **others: Any) -> Config:
     """Read TOML with the modules of these tests beside the installed ones."""
     return Config.from_dict(tomllib.loads(text), makers=(GREET, ALWAYS, BROKEN), **others)
 
@@ -89,7 +89,7 @@ class DefaultTests(SynchronousTestCase):
 class MistakeTests(SynchronousTestCase):
     """Every mistake is named with its key and what is allowed."""
 
-    def mistakes(self, text: str, **others: object) -> list[str]:
+    def mistakes(self, text: str, **others: Any) -> list[str]:
         return [
             f"{m.path}: {m.message}" for m in self.assertRaises(ConfigError, read, text, **others).mistakes
         ]
@@ -293,7 +293,7 @@ class ModuleTests(SynchronousTestCase):
         # Only the modules of these tests, so that they say nothing about the installed ones.
         self.patch(config, "getPlugins", lambda interface: ())
 
-    def chosen(self, text: str, host: str = "localhost") -> dict[str, tuple[object, str | None]]:
+    def chosen(self, text: str, host: str = "localhost") -> dict[str, tuple[Any, str | None]]:
         found = read(text).modules_for(host)
         return {choice.maker.name: (choice.settings, choice.iq_policy) for choice in found}
 

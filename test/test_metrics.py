@@ -43,7 +43,7 @@ class MetricsTests(SynchronousTestCase):
 
     def test_a_histogram_is_shown(self):
         """How long commits take is counted in buckets."""
-        before = metrics.registry.get_sample_value("palaver_commit_seconds_count")
+        before = metrics.registry.get_sample_value("palaver_commit_seconds_count") or 0
         metrics.commit_seconds.observe(0.003)
         self.assertEqual(metrics.registry.get_sample_value("palaver_commit_seconds_count"), before + 1)
 
