@@ -1,4 +1,4 @@
-"""Packages by search: setup.cfg cannot both search and name ``twisted.plugins``, which has no ``__init__``."""
+"""Packages by search: setup.cfg cannot both search and name ``twisted.plugins``, which has no __init__."""
 
 from setuptools import find_packages, setup
 

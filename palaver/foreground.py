@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
@@ -119,5 +120,8 @@ def _stop(palaver: Palaver) -> Deferred[Any]:
     def complain(failure: Failure) -> None:
         _log.failure("stop-failed", failure)
 
+    # Another signal asks for what is under way already; the stop has an end of its own.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     stopping: Deferred[Any] = palaver.stopService()
     return stopping.addErrback(complain)

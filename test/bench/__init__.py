@@ -1,0 +1,1 @@
+"""The bench programs; ``python -m palaver.test.bench`` runs them."""

@@ -28,7 +28,7 @@ allow_unencrypted_plain_auth = true
 [limits]
 enabled = false
 [modules.mod_register]
-registration_throttle_max = 1000000
+registration_throttle_max = 0
 """
 
 
