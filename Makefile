@@ -26,6 +26,7 @@ test: $(VENV)/installed-tests
 	.ci/trial
 
 bench: $(VENV)/installed-tests
+	.ci/needs bench
 	$(VENV)/bin/python -m palaver.test.bench $(BENCH)
 
 lint: $(VENV)/installed-tests
