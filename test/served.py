@@ -63,10 +63,10 @@ class ServedCase(TestCase):
         matches = map(ADDRESS.fullmatch, self.palaver.addresses())
         return next(int(match[1]) for match in matches if match and match[2] == NOTES[tls])
 
-    async def connect(self, tls: str = "off") -> Wire:
+    async def connect(self, tls: str = "off", *, encrypt: bool = True) -> Wire:
         """Give a connection on which nothing was said yet; it is dropped after the test."""
         wire = await connect(self.port(tls))
-        if tls == "direct":
+        if tls == "direct" and encrypt:
             wire.encrypt()
         self.addCleanup(self._drop, wire)
         return wire

@@ -11,6 +11,7 @@ It reads with Twisted's own XML stream, not with the server's, and waits for not
 from __future__ import annotations
 
 import base64
+import re
 import socket
 from collections import deque
 from collections.abc import Callable
@@ -24,6 +25,7 @@ from twisted.internet.defer import TimeoutError as DeferredTimeout
 from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
 from twisted.internet.protocol import Protocol
+from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 from twisted.words.xish import domish
 from zope.interface import implementer
@@ -34,6 +36,8 @@ NS_SASL = "urn:ietf:params:xml:ns:xmpp-sasl"
 NS_BIND = "urn:ietf:params:xml:ns:xmpp-bind"
 NS_PING = "urn:xmpp:ping"
 
+# The server declares XML before each of its stream headers, and nothing else may look like that.
+DECLARATION = re.compile(rb"(?=<\?xml )")
 ANSWERS = ("result", "error")
 
 # Far more than a loaded machine needs for anything; a test that gets there has failed.
@@ -68,7 +72,7 @@ class Wire(Protocol):
     def __init__(self) -> None:
         self.elements: deque[domish.Element] = deque()
         self.header: domish.Element | None = None
-        """The server's last stream header; None until there is one for ours."""
+        """The server's last stream header; None until there is one."""
         self.ended = False
         """True once the server's ``</stream:stream>`` has come."""
         self.lost = False
@@ -83,9 +87,12 @@ class Wire(Protocol):
 
     def dataReceived(self, data: bytes) -> None:
         """See IProtocol."""
-        # What follows the server's end tag is no XML of the stream, and the parser may not see it.
-        if not self.ended:
-            self._parser.parse(data)
+        # A stream that begins anew is a new document. What follows an end tag belongs to none.
+        for part in DECLARATION.split(data):
+            if DECLARATION.match(part):
+                self._parser = self._new_parser()
+            if not self.ended:
+                self._parser.parse(part)
         self._changed()
 
     def connectionLost(self, reason: Failure | None = None) -> None:
@@ -130,6 +137,13 @@ class Wire(Protocol):
     def send(self, data: str | bytes) -> None:
         """Send as it is."""
         self.transport.write(data.encode() if isinstance(data, str) else data)
+
+    async def send_slowly(self, data: str) -> None:
+        """Send every byte in a segment of its own."""
+        for byte in data.encode():
+            self.transport.write(bytes([byte]))
+            # What is written in one turn of the reactor leaves in one segment.
+            await deferLater(reactor, 0)
 
     async def next(self, seconds: float = WAIT_S) -> domish.Element:
         """Take the next element of the stream. Raises AssertionError when there is none."""
@@ -184,19 +198,13 @@ class Wire(Protocol):
 
     def stop_reading(self) -> None:
         """Read no more, with as little room for unread bytes as the system allows."""
-        self.transport.getHandle().setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, DEAF_BUFFER_BYTES)
+        self.transport.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, DEAF_BUFFER_BYTES)
         self.transport.pauseProducing()
-
-    def expect_header(self) -> None:
-        """Read what comes as a new stream; to be called before its header is asked for."""
-        self.header = None
-        self._parser = self._new_parser()
 
     # -- the way in ------------------------------------------------------------------------
 
     def open(self, to: str = "localhost", rest: str = "version='1.0'") -> None:
-        """Send a stream header and read what comes as a new stream."""
-        self.expect_header()
+        """Send a stream header."""
         self.send(
             f"<?xml version='1.0'?><stream:stream xmlns='jabber:client' xmlns:stream='{NS_STREAM}'"
             f" to={quoteattr(to)} {rest}>"

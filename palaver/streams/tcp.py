@@ -72,7 +72,7 @@ class Connection(Protocol):
     transport: Any
 
     __slots__ = (
-        "_blocked", "_on_deadline", "_out", "_paused", "_stranger", "_tokens", "_unsent",
+        "_blocked", "_on_deadline", "_out", "_paused", "_refill", "_stranger", "_tokens", "_unsent",
         "address", "deadline", "factory", "heard", "secure", "stream",
     )  # fmt: skip
 
@@ -90,6 +90,8 @@ class Connection(Protocol):
         self._paused = 0
         self.heard = factory.wheel.now()
         self._tokens = factory.settings.burst
+        # The call that reads on once the token bucket is no longer empty.
+        self._refill: Any = None
         self._stranger = True
 
     # -- the socket speaks -----------------------------------------------------------
@@ -120,6 +122,9 @@ class Connection(Protocol):
         self.authenticated()
         self.deadline = None
         self._on_deadline = None
+        if self._refill is not None:
+            self._refill.cancel()
+            self._refill = None
         self._out.clear()
         self.factory.connections.discard(self)
         if self.stream is not None:
@@ -223,10 +228,20 @@ class Connection(Protocol):
     def _spend(self, size: int, rate: float, passed: float) -> None:
         """Take bytes from the token bucket; when it is empty, stop reading until it is not."""
         self._tokens = min(self.factory.settings.burst, self._tokens + passed * rate) - size
-        if self._tokens < 0:
-            metrics.rate_limited.value += 1
-            self.pause()
-            self.factory.clock.callLater(-self._tokens / rate, self.resume)
+        if self._tokens >= 0:
+            return
+        wait = -self._tokens / rate
+        if self._refill is not None:
+            # TLS may still hold what was read before the pause.
+            self._refill.reset(wait)
+            return
+        metrics.rate_limited.value += 1
+        self.pause()
+        self._refill = self.factory.clock.callLater(wait, self._refilled)
+
+    def _refilled(self) -> None:
+        self._refill = None
+        self.resume()
 
     # -- IPushProducer and IPullProducer: the peer's reading speed ---------------------------
 

@@ -64,8 +64,6 @@ class Player:
 
     async def _send(self, step: Step) -> None:
         client = self._clients[step.client]
-        if step.argument.startswith(("<?xml", "<stream:stream")):
-            client.expect_header()
         client.send(fill(step.argument, self._words))
         if client.jid and not step.argument.endswith("</stream:stream>"):
             # What was sent is done, and stored, before anybody takes the next step.
