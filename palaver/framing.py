@@ -34,6 +34,7 @@ _LESS_THAN, _SLASH = b"</"
 _FIRST = b"<\xef"
 _UTF_16_MARKS = b"\xfe\xff"
 _match_tag = re.compile(rb"<[^>'\"]*+(?:'[^']*+'[^>'\"]*+|\"[^\"]*+\"[^>'\"]*+)*+>").match
+_match_name = re.compile(rb"<([^\s/>]+)").match
 _match_prefixed = re.compile(rb"<[^\s/>]*:").match
 _find_quote_or_end = re.compile(rb"['\">]").search
 
@@ -334,24 +335,28 @@ class Framer:
         if len(attrs) > self.max_attributes:
             raise StreamError("policy-violation", "too many attributes")
         buffer = self._whole()
-        end = _match_tag(buffer, parser.CurrentByteIndex - self._base).end()  # type: ignore[union-attr]
+        start = parser.CurrentByteIndex - self._base
+        end = _match_tag(buffer, start).end()  # type: ignore[union-attr]
         self._end = self._base + end
         self._check_size(self._end)
         parser.StartElementHandler = self._started
         parser.StartNamespaceDeclHandler = None
         self._depth = 1
-        header = self._header(attrs)
+        header = self._header(_match_name(buffer, start)[1].decode(), attrs)  # type: ignore[index]
         self._receiver.stream_opened(header)
         if self._stopping:
             raise _StopParsing(buffer[end:])
 
-    def _header(self, attrs: dict[str, str]) -> StreamHeader:
-        """Give the stream's header, and note what later elements may lean on."""
+    def _header(self, name: str, attrs: dict[str, str]) -> StreamHeader:
+        """Give the stream's header, and note what later elements may lean on.
+
+        ``name`` is the start tag's as it was written.
+        """
         prefixes, self._prefixes = self._prefixes, _NOTHING
         ns = prefixes.pop("", "")
         declarations = tuple(prefixes.items())
         self._names = _NAMES.get(ns, _OTHER_NAMES)
-        self._context = parsing.start_tag(ns, declarations)
+        self._context = parsing.start_tag(name, ns, declarations)
         self._marks = parsing.prefix_marks(declarations)
         self._content = ns
         if ns not in ("", NS_CLIENT):

@@ -104,10 +104,13 @@ def attribute_names(attrs: dict[str, str]) -> dict[str, str]:
 
 
 @lru_cache(256)
-def start_tag(ns: str, prefixes: tuple[tuple[str, str], ...]) -> bytes:
-    """Give a start tag that makes these declarations: what comes after it reads as in the real stream."""
+def start_tag(name: str, ns: str, prefixes: tuple[tuple[str, str], ...]) -> bytes:
+    """Give a start tag that makes these declarations: what comes after it reads as in the real stream.
+
+    ``name`` is the tag's as it was written, prefix and all: the stream's end tag repeats it.
+    """
     declared = "".join(f" xmlns:{prefix}='{attribute(uri)}'" for prefix, uri in prefixes)
-    return f"<r xmlns='{attribute(ns)}'{declared}>".encode()
+    return f"<{name} xmlns='{attribute(ns)}'{declared}>".encode()
 
 
 @lru_cache(256)

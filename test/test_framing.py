@@ -325,6 +325,25 @@ class ControlTests(SynchronousTestCase):
         self.assertEqual(names, ["a", "b", "c"])
         self.assertEqual([stanza.name for stanza in recorder.stanzas], ["a", "b", "c", "d"])
 
+    def test_end_after_stop(self) -> None:
+        """A stream that was stopped, or whose memory was given back, still ends by its end tag."""
+        for name in (b"stream:stream", b"s:stream"):
+            header = OPEN.replace(b"stream:stream", name).replace(b"xmlns:stream", b"xmlns:" + name[:-7])
+            recorder = opened(header=header)
+            recorder.after = lambda stanza, framer=recorder.framer: framer.stop()  # type: ignore[misc]
+            recorder.framer.feed(b"<auth xmlns='urn:a'/>")
+            recorder.framer.feed(b"<o:a/>")
+            self.assertTrue(recorder.framer.release())
+            recorder.framer.feed(b"</%b>" % name)
+            self.assertEqual((len(recorder.stanzas), recorder.closed), (2, 1))
+
+    def test_end_of_stream_by_default_namespace(self) -> None:
+        """A stream element without a prefix is ended without one, also by a new parser."""
+        recorder = opened(header=b"<stream xmlns='http://etherx.jabber.org/streams' version='1.0'>")
+        recorder.framer.release()
+        recorder.framer.feed(b"</stream>")
+        self.assertEqual(recorder.closed, 1)
+
     def test_release_refused(self) -> None:
         """Memory is not given back while it is needed."""
         recorder = opened()
