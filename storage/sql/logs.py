@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, bindparam, exists, func, select
+from sqlalchemy import Connection, Select, and_, bindparam, func, or_, select
 from sqlalchemy.sql.dml import Delete, Insert
 from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
@@ -19,11 +20,13 @@ from palaver.storage.sql.schema import entries
 
 COLUMNS = Entry._fields
 LOG = ("host", "owner", "kind")
+REF = (*LOG, "ref")
 
 # What a signed 64-bit column holds; ids are within.
 MAX_ID = 2**63 - 1
 # Below what any database takes as parameters of one statement.
 MAX_IDS = 512
+MAX_REFS = 128
 
 EVERYTHING = LogQuery()
 
@@ -61,19 +64,37 @@ def append() -> Insert:
     return entries.insert().values({name: bindparam(name) for name in COLUMNS})
 
 
-def append_once() -> Insert:
-    """Build the insertion of an entry unless its ref is there from the id ``low`` on, one more parameter."""
-    same = exists().where(_equal((*LOG, "ref")), _c.id >= bindparam("low"), _c.id <= bindparam("id"))
-    row = select(*(bindparam(name, type_=_c[name].type) for name in COLUMNS)).where(~same)
-    return entries.insert().from_select(COLUMNS, row, include_defaults=False)
+def with_refs(refs: int) -> Select[Any]:
+    """Build the query for `REF` and id of entries with one of these refs; parameters are `ref_names`."""
+    # SQLite looks up each alternative by the index; an IN with rows it turns into a scan.
+    asked = [
+        and_(*(_c[name] == bindparam(f"{name}{n}") for name in REF), _c.id >= bindparam(f"low{n}"))
+        for n in range(refs)
+    ]
+    return select(*(_c[name] for name in REF), _c.id).where(or_(*asked))
+
+
+@cache
+def ref_names(refs: int) -> tuple[str, ...]:
+    """Give the parameters of `with_refs`: `REF` and the lowest id that matters, for each of them."""
+    return tuple(f"{name}{n}" for n in range(refs) for name in (*REF, "low"))
 
 
 def delete_entries(columns: int, by: str = "") -> Delete:
     """Build the deletion by the first ``columns`` of `LOG`, and by ``id``, or up to ``until``."""
-    found = entries.delete().where(_equal(LOG[:columns]))
+    return entries.delete().where(_deleted(columns, by))
+
+
+def delete_words(columns: int, by: str = "") -> Insert:
+    """Build the statement that takes what `delete_entries` deletes out of the full-text index."""
+    return fulltext.drop(_deleted(columns, by))
+
+
+def _deleted(columns: int, by: str) -> Any:
+    where = _equal(LOG[:columns])
     if by == "id":
-        return found.where(_equal(("id",)))
-    return found.where(_c.id <= bindparam("until")) if by == "until" else found
+        return and_(where, _equal(("id",)))
+    return and_(where, _c.id <= bindparam("until")) if by == "until" else where
 
 
 def bounds(query: LogQuery) -> tuple[int, int]:

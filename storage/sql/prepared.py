@@ -53,7 +53,12 @@ def _arrangement(names: Row, fixed: Row, compiled: Any) -> Callable[[Row], Any] 
     places = [names.index(name) for name in compiled.positiontup]
     if not fixed and places == list(range(len(names))):
         return None
-    return lambda row: tuple([(*row, *fixed)[place] for place in places])
+
+    def arrange(row: Row) -> Row:
+        values = (*row, *fixed)
+        return tuple([values[place] for place in places])
+
+    return arrange
 
 
 class Statements:

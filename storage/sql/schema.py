@@ -7,6 +7,7 @@ matter to MySQL only, whose keys end at 3072 bytes, four a character.
 from __future__ import annotations
 
 from sqlalchemy import (
+    DDL,
     BigInteger,
     Column,
     Index,
@@ -17,9 +18,8 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    event,
 )
-
-from palaver.storage.sql import fulltext
 
 HEAD = "0001"
 """The newest revision in ``migrations/versions/``."""
@@ -113,4 +113,12 @@ alembic_version = Table(
     PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
 )
 
-fulltext.attach(metadata)
+# Without the texts, which `entries` has; no other database knows such tables.
+event.listen(
+    metadata,
+    "after_create",
+    DDL(
+        "CREATE VIRTUAL TABLE entries_words USING fts5("
+        "scope, text, content='', tokenize='unicode61 remove_diacritics 2')"
+    ).execute_if(dialect="sqlite"),
+)

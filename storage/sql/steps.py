@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from itertools import groupby
+from itertools import chain, groupby
 from operator import itemgetter
 from typing import Any
 
@@ -16,10 +16,11 @@ from palaver.storage import (
     Conflict,
     DeleteDocuments,
     DeleteEntries,
+    Entry,
     PutDocument,
 )
-from palaver.storage.sql import documents, logs, upserts
-from palaver.storage.sql.prepared import Prepared, Row, Statements
+from palaver.storage.sql import documents, fulltext, logs, upserts
+from palaver.storage.sql.prepared import Prepared, Row, Statements, padded
 
 # A function that applies a list of items, and one item of its.
 Step = Callable[[Connection, list[Any]], object]
@@ -133,16 +134,44 @@ class Steps:
     # -- logs -----------------------------------------------------------------------
 
     def _append_entries(self, connection: Connection, items: list[AppendEntry]) -> None:
-        plain, once = [], []
+        entries = self._fresh(connection, items)
+        if not entries:
+            return
+        get = self._statements.get
+        worded = any(entry.text is not None for entry in entries)
+        last = get(fulltext.last_entry, ()).read(connection, ()) if worded else []
+        get(logs.append, logs.COLUMNS).write(connection, entries)
+        if worded:
+            get(fulltext.add, ("last",)).write(connection, last)
+
+    def _fresh(self, connection: Connection, items: list[AppendEntry]) -> list[Entry]:
+        """Leave out the entries whose ref is there, from before or from earlier in the list."""
+        lows: dict[Row, int] = {}
         for entry, window in items:
             if window and entry.ref is not None:
-                once.append((*entry, entry.id - window))
-            else:
-                plain.append(entry)
-        if plain:
-            self._statements.get(logs.append, logs.COLUMNS).write(connection, plain)
-        if once:
-            self._statements.get(logs.append_once, (*logs.COLUMNS, "low")).write(connection, once)
+                ref = _ref(entry)
+                lows[ref] = min(entry.id - window, lows.get(ref, logs.MAX_ID))
+        known = self._known_refs(connection, lows)
+        fresh = []
+        for entry, window in items:
+            ids = known.get(_ref(entry)) if known else None
+            if ids is not None:
+                if window and any(entry.id - window <= id <= entry.id for id in ids):
+                    continue
+                ids.append(entry.id)
+            fresh.append(entry)
+        return fresh
+
+    def _known_refs(self, connection: Connection, lows: dict[Row, int]) -> dict[Row, list[int]]:
+        """Give the stored ids of each ref, from the lowest that matters on."""
+        known: dict[Row, list[int]] = {ref: [] for ref in lows}
+        asked = [(*ref, low) for ref, low in lows.items()]
+        for start in range(0, len(asked), logs.MAX_REFS):
+            some = padded(asked[start : start + logs.MAX_REFS])
+            query = self._statements.get(logs.with_refs, logs.ref_names(len(some)), len(some))
+            for *ref, id in query.read(connection, tuple(chain.from_iterable(some))):
+                known[tuple(ref)].append(id)
+        return known
 
     def _entry_deletions(self, change: DeleteEntries) -> Iterable[Planned]:
         columns = 2 if change.kind is None else 3
@@ -157,10 +186,18 @@ class Steps:
     def _entry_deletion(self, columns: int, *by: str) -> Step:
         step = self._deletions.get((columns, *by))
         if step is None:
-            names = (*logs.LOG[:columns], *by)
-            statement = self._statements.get(logs.delete_entries, names, columns, *by)
-            step = self._deletions[columns, *by] = statement.write
+            step = self._deletions[columns, *by] = partial(self._delete_entries, columns, by)
         return step
+
+    def _delete_entries(
+        self, columns: int, by: tuple[str, ...], connection: Connection, rows: list[Row]
+    ) -> None:
+        for make in (logs.delete_words, logs.delete_entries):
+            self._statements.get(make, (*logs.LOG[:columns], *by), columns, *by).write(connection, rows)
+
+
+def _ref(entry: Entry) -> Row:
+    return entry.host, entry.owner, entry.kind, entry.ref
 
 
 def _rows(items: Iterable[DocumentItem]) -> list[Row]:

@@ -63,7 +63,10 @@ class SqliteLogsTests(LogsConformance, SqliteCase):
         statements: list[tuple[str, Any]] = []
         for engine in (self.storage.engine, self.storage.reading):
             event.listen(engine, "before_cursor_execute", lambda *details: statements.append(details[2:4]))
-        await self.append(1, 2, ref="r", peer="p", window=5)
+        batch = Batch()
+        for id in range(9):
+            batch.append(self.entry(id, ref=f"r{id}", peer="p"), window=5)
+        await self.storage.write(batch)
         await self.ids(after=1, limit=10)
         await self.ids(before=9, limit=10, backwards=True, peer="p")
         await self.storage.logs.get(HOST, "romeo", "archive", [1])
@@ -75,7 +78,7 @@ class SqliteLogsTests(LogsConformance, SqliteCase):
             row = parameters[0] if isinstance(parameters, list) else parameters
             plan = [detail for *_, detail in aside.execute(f"EXPLAIN QUERY PLAN {statement}", row)]
             for step in plan:
-                self.assertNotRegex(step, "SCAN (?!CONSTANT ROW)|TEMP B-TREE", statement)
+                self.assertNotRegex(step, r"SCAN (?!\d* ?CONSTANT ROW)|TEMP B-TREE", statement)
 
 
 class SqliteWritesTests(WritesConformance, SqliteCase):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.internet.defer import gatherResults
 from zope.interface.verify import verifyObject
 
 from palaver.interfaces import ILogs
@@ -176,10 +177,24 @@ class LogsConformance(Base):
         self.assertEqual(await self.ids(), [100, 130, 151])
 
     async def test_same_ref_in_one_batch(self):
-        """A ref counts within a batch, and not without a window."""
+        """A ref counts within a batch and among batches handed over together, and not without a window."""
         await self.append(1, 2, ref="id1", window=50)
         await self.append(3, 4, ref="id2")
         self.assertEqual(await self.ids(), [1, 3, 4])
+        asked = ((5, 0), (6, 9), (99, 9))
+        batches = [Batch().append(self.entry(id, ref="id3"), window) for id, window in asked]
+        await gatherResults([self.storage.write(batch) for batch in batches])
+        self.assertEqual(await self.ids(after=4), [5, 99])
+
+    async def test_many_refs(self):
+        """More refs than one statement could ask for are all compared."""
+        ids = iter(range(1, 801))
+        for _ in range(2):
+            batch = Batch()
+            for n in range(1, 401):
+                batch.append(self.entry(next(ids), ref=f"r{n}"), 10_000)
+            await self.storage.write(batch)
+        self.assertEqual(len(await self.ids()), 400)
 
     async def test_same_id(self):
         """A second entry with an id that is taken is a conflict, never a silent loss."""

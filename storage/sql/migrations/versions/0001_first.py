@@ -12,16 +12,9 @@ TEXT = sa.Text().with_variant(sa.Text(2**32 - 1), "mysql", "mariadb")
 BYTES = sa.LargeBinary().with_variant(sa.LargeBinary(2**32 - 1), "mysql", "mariadb")
 SERIAL = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
-SCOPE = "hex({row}.host || '/' || {row}.owner || '/' || {row}.kind)"
-FULLTEXT_SQLITE = (
+WORDS_SQLITE = (
     "CREATE VIRTUAL TABLE entries_words USING fts5("
-    "scope, text, content='', tokenize='unicode61 remove_diacritics 2')",
-    "CREATE TRIGGER entries_words_add AFTER INSERT ON entries WHEN new.text IS NOT NULL BEGIN "
-    "INSERT INTO entries_words(rowid, scope, text) "
-    f"VALUES (new.seq, {SCOPE.format(row='new')}, new.text); END",
-    "CREATE TRIGGER entries_words_drop AFTER DELETE ON entries WHEN old.text IS NOT NULL BEGIN "
-    "INSERT INTO entries_words(entries_words, rowid, scope, text) "
-    f"VALUES ('delete', old.seq, {SCOPE.format(row='old')}, old.text); END",
+    "scope, text, content='', tokenize='unicode61 remove_diacritics 2')"
 )
 
 
@@ -88,5 +81,4 @@ def _create_entries() -> None:
             postgresql_where=given,
         )
     if op.get_bind().dialect.name == "sqlite":
-        for statement in FULLTEXT_SQLITE:
-            op.execute(statement)
+        op.execute(WORDS_SQLITE)
