@@ -72,8 +72,8 @@ class Connection(Protocol):
     transport: Any
 
     __slots__ = (
-        "_blocked", "_on_deadline", "_out", "_paused", "_refill", "_stranger", "_tokens", "_unsent",
-        "address", "deadline", "factory", "heard", "secure", "stream",
+        "_blocked", "_closing", "_on_deadline", "_out", "_paused", "_reading", "_refill", "_stranger",
+        "_tokens", "_unsent", "address", "bucket", "deadline", "factory", "heard", "secure", "stream",
     )  # fmt: skip
 
     def __init__(self, factory: Listener, address: str) -> None:
@@ -82,12 +82,15 @@ class Connection(Protocol):
         self.secure = False
         self.stream: Any = None
         self.deadline: float | None = None
+        self.bucket: int | None = None
         self._on_deadline: Callable[[], None] | None = None
         self._out: list[bytes] = []
         # Bytes queued here while the socket takes none.
         self._unsent = 0
         self._blocked = False
         self._paused = 0
+        self._reading = False
+        self._closing = False
         self.heard = factory.wheel.now()
         self._tokens = factory.settings.burst
         # The call that reads on once the token bucket is no longer empty.
@@ -115,12 +118,19 @@ class Connection(Protocol):
         self.heard = self.factory.wheel.now()
         if rate is not None:
             self._spend(len(data), rate, self.heard - now)
+        # What the client's own bytes bring it leaves at once; what others send it, at the end of the turn.
+        self._reading = not self._out
         self.stream.data_received(data)
+        if self._reading:
+            self._reading = False
+            if self._out:
+                self.flush()
 
     def connectionLost(self, reason: Failure | None = None) -> None:
         """Note that the socket is gone, whoever closed it."""
         self.authenticated()
-        self.deadline = None
+        self._closing = True
+        self.factory.wheel.forget(self)
         self._on_deadline = None
         if self._refill is not None:
             self._refill.cancel()
@@ -129,6 +139,7 @@ class Connection(Protocol):
         self.factory.connections.discard(self)
         if self.stream is not None:
             self.stream.connection_lost()
+        self.transport = None
 
     def handshakeCompleted(self) -> None:
         """TLS is up; the time for the login goes on from here."""
@@ -143,7 +154,7 @@ class Connection(Protocol):
             if self._unsent > self.factory.settings.max_unsent_bytes:
                 self._cut()
                 return
-        elif not self._out:
+        elif not self._out and not self._reading:
             self.factory.flusher.add(self)
         self._out.append(data)
 
@@ -171,12 +182,17 @@ class Connection(Protocol):
     @property
     def port(self) -> int | None:
         """The peer's port; None when it is not known."""
-        port: int | None = getattr(self.transport.getPeer(), "port", None)
+        peer = self.transport.getPeer() if self.transport is not None else None
+        port: int | None = getattr(peer, "port", None)
         return port
 
     def start_tls(self, domain: str | None = None) -> None:
-        """Speak TLS from here on, as ``domain`` when the client names no other; what was queued leaves before it."""
+        """Speak TLS from here on, as ``domain`` when the client names no other; what was queued leaves first."""
         self.flush()
+        if self._blocked:
+            # What the peer has not taken yet would come to it within TLS.
+            self._cut()
+            return
         self.secure = True
         self.expire_in(self.factory.settings.tls_timeout_s, self._cut)
         self.transport.startTLS(self.factory.tls.for_server(domain))
@@ -192,13 +208,17 @@ class Connection(Protocol):
 
     def close(self) -> None:
         """Send what is queued, then close; a peer that does not take it is cut off."""
+        self.flush()
         if self.transport is None:
             return
-        self.flush()
         if self._out:
             self.transport.write(b"".join(self._out))
             self._out.clear()
         self.expire_in(CLOSE_TIMEOUT_S, self._cut)
+        self._closing = True
+        if self._paused:
+            # TLS ends with an answer of the peer's, which has to be read.
+            self.transport.resumeProducing()
         if self.secure:
             # TLS is not shut down as long as somebody may still produce.
             self.transport.unregisterProducer()
@@ -216,13 +236,13 @@ class Connection(Protocol):
     def pause(self) -> None:
         """Read no more until `resume` has been called as often."""
         self._paused += 1
-        if self._paused == 1:
+        if self._paused == 1 and self.transport is not None:
             self.transport.pauseProducing()
 
     def resume(self) -> None:
         """Take one reason to pause away."""
         self._paused -= 1
-        if self._paused == 0 and self.transport is not None and not self.transport.disconnected:
+        if self._paused == 0 and self.transport is not None:
             self.transport.resumeProducing()
 
     def _spend(self, size: int, rate: float, passed: float) -> None:
@@ -287,6 +307,8 @@ class Connection(Protocol):
     def _restore_deadline(self) -> None:
         """Wait for what an undisturbed connection waits for: its login, then a sign of life."""
         settings = self.factory.settings
+        if self._closing:
+            return
         if self._stranger:
             self.expire_in(settings.auth_timeout_s, self._login_timed_out)
         else:
