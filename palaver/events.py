@@ -1,7 +1,7 @@
 """What happens to accounts and sessions, told to whoever listens.
 
-Modules listen with ``@on(SessionBound)``. A listener may give an awaitable, which
-is waited for before the next one is told.
+Modules listen with ``@on(SessionBound)``. All are told at once; what a listener gives
+an awaitable for is done before whoever fired the event goes on.
 """
 
 from __future__ import annotations

@@ -5,18 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 
-from palaver.errors import StanzaError, StorageError
+from palaver.errors import StanzaError
 from palaver.jid import JID
+from palaver.routing.failures import failed
 from palaver.routing.pipeline import DROP, HANDLED, Reply, Step, Verdict, run
 from palaver.stanza import Stanza
 
 if TYPE_CHECKING:
     from palaver.routing.host import Host
     from palaver.routing.sessions import Session
-
-# RFC 6121 section 5.2.2: an unknown type counts as normal.
-MESSAGE_TYPES = frozenset(("chat", "normal", "groupchat", "headline", "error"))
 
 
 def message(host: Host, stanza: Stanza, to: JID) -> Deferred[Any] | None:
@@ -38,12 +37,13 @@ async def _to_absent(host: Host, stanza: Stanza, to: JID) -> None:
     """Deliver to an account that nobody is online with, if there is one."""
     try:
         exists = await host.accounts.exists(to.local)
-    except StorageError:
-        error = StanzaError("internal-server-error", "The account cannot be looked up now", type="wait")
-        host.router.bounce(stanza, error)
+    except Exception:
+        host.router.bounce(stanza, failed("accounts", Failure()))
         return
     if not exists:
-        host.router.bounce(stanza, StanzaError("service-unavailable"))
+        # As for an account that keeps nothing for later: nobody learns from it which accounts there are.
+        if stanza.type != "headline":
+            host.router.bounce(stanza, StanzaError("service-unavailable"))
         return
     steps = host.pipeline.to_user.get("message")
     waiting = _deliver(host, stanza, to) if steps is None else _after(host, steps, stanza, to)
@@ -68,7 +68,7 @@ def _settle(host: Host, outcome: Stanza | Verdict, stanza: Stanza, to: JID) -> D
 
 
 def _deliver(host: Host, stanza: Stanza, to: JID) -> Deferred[Any] | None:
-    """Choose sessions by the table of RFC 6121 section 8.5.4."""
+    """Choose sessions by RFC 6121 section 8.5.4; an unknown type counts as normal (section 5.2.2)."""
     kind = stanza.attrs.get("type", "normal")
     user = host.users.get(to.local)
     if to.resource:

@@ -21,13 +21,25 @@ from palaver.routing.failures import failed
 from palaver.routing.iqs import BARE, FULL, HOST, SELF, IqRoute, IqTable, Requests, check_request
 from palaver.routing.pipeline import Pipeline, Reply, Step, run
 from palaver.routing.router import Router
-from palaver.routing.users import User
+from palaver.routing.users import NS_BIND, NS_SESSION, User
 from palaver.stanza import Child, Stanza
 
 # MongooseIM's built-in limit.
 MAX_USER_SESSIONS = 100
 
 Nonza = Callable[[Stanza, Any], object]
+
+
+def _bind_again(iq: Stanza) -> None:
+    raise StanzaError("not-allowed", "A stream has one resource")
+
+
+# RFC 6120 section 7.1 binds once; RFC 3921 section 3 opened a session after that, which means nothing now.
+_OF_BOUND_SESSIONS = (
+    IqRoute("set", NS_BIND, "bind", SELF, "core", _bind_again),
+    IqRoute("set", NS_SESSION, "session", SELF, "core", lambda iq: None),
+    IqRoute("set", NS_SESSION, "session", HOST, "core", lambda iq: None),
+)
 
 
 @implementer(IHost, IService)
@@ -55,6 +67,8 @@ class Host:
         self.registry = Components(domain, bases=(registry,) if registry is not None else ())
         self._provided: set[type[Interface]] = set()
         self.users: dict[str, User] = {}
+        # Streams that have logged in and bound no resource yet.
+        self.unbound: set[Any] = set()
         self.modules: dict[str, Any] = {}
         self.pipeline = Pipeline()
         self.iqs = IqTable()
@@ -65,6 +79,8 @@ class Host:
         self.stream_features: list[Callable[[Any], bytes | None]] = []
         # What one login reads beside the account in its one query; modules add to it.
         self.login_kinds: list[str] = []
+        for route in _OF_BOUND_SESSIONS:
+            self.iqs.add(route)
         # Begins logins; set by whoever knows how people log in (palaver.auth.sasl.Authenticator).
         self.authenticator: Any = None
 

@@ -13,6 +13,7 @@ from palaver.interfaces import ISession
 from palaver.jid import JID
 from palaver.log import Log
 from palaver.stanza import Stanza
+from palaver.storage import Batch
 
 if TYPE_CHECKING:
     from palaver.routing.host import Host
@@ -63,6 +64,16 @@ async def delete_account(host: Host, local: str, by: ISession | None = None) -> 
     await _fire(host, AccountDeleted(jid))
 
 
+async def forget_guest(host: Host, local: str) -> None:
+    """Delete what somebody without an account has stored, once the last session is gone. Raises StorageError."""
+    jid = JID(local, host.domain, "")
+    await _fire(host, AccountDeleting(jid))
+    deleted = host.storage.write(Batch().delete(host.domain, local).drop(host.domain, local))
+    # At once, so that nobody hands over something behind that.
+    await _fire(host, AccountDeleted(jid))
+    await deleted
+
+
 async def end_sessions(host: Host, local: str, error: StreamError, but: ISession | None = None) -> None:
     """End the sessions of an account; returns when what is stored at their end is stored."""
     user = host.users.get(local)
@@ -75,6 +86,8 @@ async def end_sessions(host: Host, local: str, error: StreamError, but: ISession
         if stream is not None:
             stream.end(error)
         await _settled(gone)
+    for stream in [stream for stream in host.unbound if stream.authenticated_as == local]:
+        stream.end(error)
 
 
 async def _fire(host: Host, event: object) -> None:

@@ -11,7 +11,7 @@ from palaver.errors import StanzaError, StreamError
 from palaver.events import SessionUnbound
 from palaver.interfaces import ISession, IStream
 from palaver.jid import JID
-from palaver.routing import presence
+from palaver.routing import announce, presence
 from palaver.routing.pipeline import Drop, Handled, Reply, Verdict, run
 from palaver.routing.roster import SUBSCRIPTION_TYPES
 from palaver.stanza import Stanza
@@ -75,7 +75,9 @@ class Session:
 
     def _route(self, stanza: Stanza) -> Deferred[Any] | None:
         if stanza.name == "presence":
-            return presence.outbound(self.host, self, stanza)
+            # Nobody would ever hear of the end of what is shown after that end.
+            gone = self.stream is None and stanza.attrs.get("type") not in SUBSCRIPTION_TYPES
+            return None if gone else presence.outbound(self.host, self, stanza)
         if "to" not in stanza.attrs:
             return self.host.deliver_self(stanza, self)
         return self.host.router.route(stanza)
@@ -96,7 +98,7 @@ class Session:
             if isinstance(outcome, Drop | Handled):
                 return True
             if isinstance(outcome, Reply):
-                self.host.router.route(outcome.stanza)
+                self.host.router.reply(stanza, outcome.stanza)
                 return True
             if isinstance(outcome, Deferred):
                 raise TypeError("a TO_SESSION handler does not wait: what follows would overtake")
@@ -133,7 +135,7 @@ class Session:
         told = self.host.events.fire(SessionUnbound(self))
         if not sessions and self.host.users.get(self.user.local) is self.user:
             del self.host.users[self.user.local]
-        return told if gone is None else gone
+        return announce.settle([waiting for waiting in (gone, told) if waiting is not None])
 
 
 def refuse(session: Session, stanza: Stanza, error: StanzaError) -> None:

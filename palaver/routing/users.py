@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from palaver.routing.host import Host
     from palaver.routing.roster import Roster
 
+NS_BIND = "urn:ietf:params:xml:ns:xmpp-bind"
+NS_SESSION = "urn:ietf:params:xml:ns:xmpp-session"
+
 # Enough that no two clients of one account meet by chance, short enough to read in a log.
 RESOURCE_BYTES = 6
 
@@ -67,6 +70,9 @@ async def bind(
     host.users[local] = user
     session = Session(user, jid, stream)
     user.sessions[jid.resource] = session
+    # From here on whoever ends the stream ends the session.
+    stream.session = session
+    host.unbound.discard(stream)
     waiting = host.events.fire(SessionBound(session, documents))
     if waiting is not None:
         await waiting

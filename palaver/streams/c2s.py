@@ -11,7 +11,7 @@ from __future__ import annotations
 import secrets
 from collections import deque
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
@@ -19,13 +19,14 @@ from zope.interface import implementer
 
 from palaver import jid, metrics
 from palaver.auth.sasl import Facts
-from palaver.errors import StanzaError, StreamError
+from palaver.errors import StreamError
 from palaver.framing import Framer, StreamHeader
 from palaver.interfaces import IRegistration, IStream
 from palaver.log import Log
 from palaver.markup import attributes, element
 from palaver.routing.failures import failed
-from palaver.routing.users import bind
+from palaver.routing.iqs import check_request
+from palaver.routing.users import NS_BIND, bind
 from palaver.stanza import NS_CLIENT, Stanza
 from palaver.streams import features
 from palaver.streams.sasl import NS_SASL, StreamLogin
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
 
 log = Log("c2s")
 
-NS_BIND = "urn:ietf:params:xml:ns:xmpp-bind"
-NS_SESSION = "urn:ietf:params:xml:ns:xmpp-session"
 NS_TLS = "urn:ietf:params:xml:ns:xmpp-tls"
 NS_REGISTER = "jabber:iq:register"
 
@@ -67,6 +66,12 @@ NEGOTIATION = {
     (State.NEGOTIATING, NS_CLIENT, "iq"): "_register",
     (State.AUTHENTICATED, NS_CLIENT, "iq"): "_bind",
 }
+
+
+class _End(NamedTuple):
+    """Stands in the queue for the end of what the client sends."""
+
+    error: StreamError | None
 
 
 @implementer(IStream)
@@ -101,8 +106,8 @@ class ClientStream:
         self._feeding = False
         self._resuming = False
         self._encrypting = False
-        # Stanzas that came while an earlier one waits; None while none does.
-        self._queue: deque[Stanza] | None = None
+        # Stanzas that came while an earlier one waits, and the end of the stream; None while none does.
+        self._queue: deque[Stanza | _End] | None = None
 
     @property
     def secure(self) -> bool:
@@ -153,7 +158,7 @@ class ClientStream:
         try:
             rest = self._framer.feed(data)
         except StreamError as error:
-            self.end(error)
+            self._end_in_turn(error)
             return
         finally:
             self._feeding = False
@@ -169,10 +174,9 @@ class ClientStream:
             self.data_received(rest)
 
     def connection_lost(self) -> None:
-        """Note that the connection is gone."""
-        self._close_session("Disconnected")
-        self.state = State.CLOSED
-        self._queue = None
+        """Note that the connection is gone; stanzas that had come whole are still taken in their turn."""
+        if self.state is not State.CLOSED:
+            self._close("Disconnected")
 
     def time_out(self) -> None:
         """Note that the login has taken too long."""
@@ -195,17 +199,32 @@ class ClientStream:
             if self.state is State.OPENING:
                 self._write_header(None)
             self.write(error.encode())
-        self._close_session(error.text if error is not None else None)
-        self.write(b"</stream:stream>")
-        self.state = State.CLOSED
         self._queue = None
+        self._close(error.text if error is not None else None)
+        self.session = None
+        self.connection.write(b"</stream:stream>")
         self.connection.close()
 
-    def _close_session(self, status: str | None) -> None:
-        session, self.session = self.session, None
+    def _close(self, status: str | None) -> None:
+        """Take and write nothing any more; what is left of the segment is nobody's."""
+        self.state = State.CLOSED
+        self._framer.reset()
+        login, self._login_state = self._login_state, None
+        if login is not None:
+            login.abort()
+        if self.host is not None:
+            self.host.unbound.discard(self)
+        session = self.session
         if session is not None:
             log.info("session-ended", jid=session.jid, address=self.address)
             session.unbind(status)
+
+    def _end_in_turn(self, error: StreamError | None = None) -> None:
+        """End the stream for what the client sent, once the stanzas before that are done."""
+        if self._queue is not None:
+            self._enqueue(self._queue, _End(error))
+        else:
+            self.end(error)
 
     # -- holding bytes back while the negotiation waits ---------------------------------------
 
@@ -248,31 +267,36 @@ class ClientStream:
 
     def stream_closed(self) -> None:
         """Close, since the client says good-bye."""
-        self.end()
+        self._end_in_turn()
 
     def stanza_received(self, stanza: Stanza) -> None:
         """Take a top-level element in its turn."""
         queue = self._queue
         if queue is not None:
-            queue.append(stanza)
-            if len(queue) == self.settings.max_pending_stanzas:
-                self.connection.pause()
+            self._enqueue(queue, stanza)
             return
         waiting = self._take(stanza)
-        if waiting is not None:
+        if waiting is not None and not _is_done(waiting):
             self._queue = deque()
             waiting.addBoth(self._settled)
 
+    def _enqueue(self, queue: deque[Stanza | _End], item: Stanza | _End) -> None:
+        queue.append(item)
+        if len(queue) == self.settings.max_pending_stanzas:
+            self.connection.pause()
+
     def _settled(self, outcome: Any) -> None:
         """Go on with the queue; what an earlier stanza waited for is done."""
-        if isinstance(outcome, Failure):
-            failed("core", outcome)
-        queue = self._queue
-        while queue:
+        _note_failure(outcome)
+        while queue := self._queue:
             if len(queue) == self.settings.max_pending_stanzas:
                 self.connection.resume()
-            waiting = self._take(queue.popleft())
-            if waiting is not None and self._queue is not None:
+            item = queue.popleft()
+            if isinstance(item, _End):
+                self.end(item.error)
+                return
+            waiting = self._take(item)
+            if waiting is not None and not _is_done(waiting):
                 waiting.addBoth(self._settled)
                 return
         self._queue = None
@@ -333,7 +357,8 @@ class ClientStream:
             raise StreamError("host-unknown")
         if self.host is not None and host is not self.host:
             raise StreamError("not-authorized", "A restarted stream is for the same host")
-        if header.attrs.get("version", "0.9").partition(".")[0] in ("", "0"):
+        major = header.attrs.get("version", "").partition(".")[0]
+        if not major.isdecimal() or not major.strip("0"):
             raise StreamError("unsupported-version", "This server speaks XMPP 1.0")
         return host
 
@@ -374,29 +399,39 @@ class ClientStream:
         """Somebody has proved who they are; a new stream begins."""
         self.authenticated_as = local
         self.documents = documents
+        self.host.unbound.add(self)
         self._login_state = None
         self.connection.authenticated()
         self.restart()
         self._framer.max_stanza_bytes = self.settings.max_stanza_bytes
 
-    def _register(self, iq: Stanza) -> Deferred[Any] | None:
+    def _register(self, iq: Stanza) -> None:
         """Let mod_register answer before the login (XEP-0077); anything else is too early."""
         registration = self.host.query(IRegistration)
         if registration is None or iq.payload is None or iq.payload[0] != NS_REGISTER:
             self._refuse(iq)
-        return Deferred.fromCoroutine(self._answer(iq, registration.handle(self, iq)))
+        # What a stranger sends meanwhile is not even parsed.
+        self.hold()
+        Deferred.fromCoroutine(self._answer(iq, registration)).addErrback(_note_failure)
 
-    async def _answer(self, iq: Stanza, waiting: Any) -> None:
+    async def _answer(self, iq: Stanza, registration: Any) -> None:
         try:
-            answer = await waiting if isinstance(waiting, Deferred) else waiting
+            answer = registration.handle(self, iq)
+            if isinstance(answer, Deferred):
+                answer = await answer
         except Exception:
             answer = iq.error(failed("mod_register", Failure()))
         self.write(answer.encode())
+        self.go_on()
 
     def _bind(self, iq: Stanza) -> Deferred[Any] | None:
         """Bind a resource (RFC 6120 section 7)."""
         if iq.type != "set" or iq.payload != (NS_BIND, "bind"):
             self._refuse(iq)
+        wrong = check_request(iq)
+        if wrong is not None:
+            self.write(iq.error(wrong).encode())
+            return None
         return Deferred.fromCoroutine(self._bound(iq))
 
     async def _bound(self, iq: Stanza) -> None:
@@ -406,15 +441,27 @@ class ClientStream:
         assert local is not None
         try:
             session = await bind(self.host, self, local, wanted, documents)
-        except StanzaError as error:
-            self.write(iq.error(error).encode())
+        except Exception:
+            self.write(iq.error(failed("core", Failure())).encode())
             return
         if self.state is State.CLOSED:
             session.unbind()
             return
-        self.session = session
         self.documents = None
         self.state = State.BOUND
         log.info("session-bound", jid=session.jid, address=self.address, secure=self.secure)
         payload = element("bind", NS_BIND, element("jid", None, session.jid.full.encode()))
         session.send(iq.replace(to=None, from_=None).result(payload))
+
+
+def _is_done(waiting: Deferred[Any]) -> bool:
+    """Tell whether all is done already; a callback would go one level deeper for each such stanza."""
+    if not waiting.called or waiting.paused:
+        return False
+    waiting.addBoth(_note_failure)
+    return True
+
+
+def _note_failure(outcome: Any) -> None:
+    if isinstance(outcome, Failure):
+        failed("core", outcome)

@@ -5,7 +5,12 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from twisted.python.failure import Failure
+
+from palaver.errors import StreamError
 from palaver.markup import element
+from palaver.routing.failures import failed
+from palaver.routing.users import NS_BIND, NS_SESSION
 
 if TYPE_CHECKING:
     from palaver.streams.c2s import ClientStream
@@ -13,8 +18,6 @@ if TYPE_CHECKING:
 NS_TLS = "urn:ietf:params:xml:ns:xmpp-tls"
 NS_SASL = "urn:ietf:params:xml:ns:xmpp-sasl"
 NS_BINDINGS = "urn:xmpp:sasl-cb:0"
-NS_BIND = "urn:ietf:params:xml:ns:xmpp-bind"
-NS_SESSION = "urn:ietf:params:xml:ns:xmpp-session"
 NS_LIMITS = "urn:xmpp:stream-limits:0"
 
 BIND_AND_SESSION = element("bind", NS_BIND) + element("session", NS_SESSION, element("optional"))
@@ -29,6 +32,8 @@ def encode(stream: ClientStream) -> bytes:
             BIND_AND_SESSION,
             *_of_modules(stream),
         ]
+    if not parts:
+        raise StreamError("undefined-condition", "There is no way to log in here")
     parts.append(_limits(stream))
     return b"<stream:features>%b</stream:features>" % b"".join(parts)
 
@@ -63,8 +68,16 @@ def _mechanisms(offered: tuple[str, ...], types: tuple[str, ...]) -> bytes:
 
 
 def _of_modules(stream: ClientStream) -> list[bytes]:
-    found = (feature(stream) for feature in stream.host.stream_features)
-    return [feature for feature in found if feature is not None]
+    parts = []
+    for feature in stream.host.stream_features:
+        try:
+            part = feature(stream)
+        except Exception:
+            failed("stream-features", Failure())
+            continue
+        if part is not None:
+            parts.append(part)
+    return parts
 
 
 def _limits(stream: ClientStream) -> bytes:

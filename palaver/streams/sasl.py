@@ -42,6 +42,12 @@ class StreamLogin:
         except SaslFailure as failure:
             self._fail(failure)
 
+    def abort(self) -> None:
+        """Give up, since the stream has ended."""
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            exchange.abort()
+
     def _step(self, nonza: Stanza) -> None:
         stream = self._stream
         if nonza.name == "abort":
@@ -73,6 +79,8 @@ class StreamLogin:
         stream.go_on()
 
     def _step_failed(self, failure: Failure) -> None:
+        if self._exchange is None:
+            return
         error: Any = failure.value
         if isinstance(error, StorageError):
             error = SaslFailure("temporary-auth-failure")
@@ -84,9 +92,7 @@ class StreamLogin:
 
     def _fail(self, failure: SaslFailure) -> None:
         stream = self._stream
-        if self._exchange is not None:
-            self._exchange.abort()
-            self._exchange = None
+        self.abort()
         self._attempts += 1
         metrics.login_failures[failure.condition] += 1
         log.info("login-failed", address=stream.address, condition=failure.condition)

@@ -187,7 +187,7 @@ class Connection(Protocol):
         return port
 
     def start_tls(self, domain: str | None = None) -> None:
-        """Speak TLS from here on, as ``domain`` when the client names no other; what was queued leaves first."""
+        """Speak TLS from here on, as ``domain`` when the client names no other; queued bytes leave first."""
         self.flush()
         if self._blocked:
             # What the peer has not taken yet would come to it within TLS.

@@ -15,6 +15,7 @@ class Item:
 
     def __init__(self, deadline: float | None) -> None:
         self.deadline = deadline
+        self.bucket: int | None = None
         self.passed = 0
 
     def deadline_passed(self) -> None:
@@ -74,6 +75,48 @@ class WheelTests(SynchronousTestCase):
         item.deadline = None
         self.turn(10)
         self.assertEqual(item.passed, 0)
+
+    def test_forgotten(self) -> None:
+        """What is forgotten is not held: whoever connects and leaves costs nothing afterwards."""
+        item = Item(300.0)
+        self.wheel.watch(item)
+        item.deadline = 840.0
+        self.wheel.watch(item)
+        self.wheel.forget(item)
+        self.assertEqual([held for held in self.wheel._buckets.values() if held], [])
+        self.turn(900)
+        self.assertEqual(item.passed, 0)
+
+    def test_forgotten_while_it_turns(self) -> None:
+        """An item may forget another one that is due at the same time."""
+
+        class Last(Item):
+            def deadline_passed(self) -> None:
+                super().deadline_passed()
+                for other in items:
+                    wheel.forget(other)
+
+        wheel = self.wheel
+        items = [Last(3.0), Last(3.0)]
+        for item in items:
+            wheel.watch(item)
+        self.turn(5)
+        self.assertEqual(sorted(item.passed for item in items), [0, 1])
+
+    def test_failure(self) -> None:
+        """A deadline that cannot be served is logged, and the others are kept."""
+
+        class Broken(Item):
+            def deadline_passed(self) -> None:
+                self.deadline = None
+                raise ZeroDivisionError
+
+        item = Item(4.0)
+        for watched in (Broken(3.0), item):
+            self.wheel.watch(watched)
+        self.turn(6)
+        self.assertEqual(item.passed, 1)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
     def test_late_turn(self) -> None:
         """After a pause of the process every deadline in between is served."""
