@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
+from collections.abc import Iterable
 from typing import cast
 
 from palaver.storage import Json
@@ -25,6 +26,11 @@ def encode_value(value: Json) -> str:
 def decode_value(text: str) -> Json:
     """Give the value that `encode_value` wrote."""
     return cast(Json, _decode(text))
+
+
+def decode_values(texts: Iterable[str]) -> list[Json]:
+    """Give the values of many texts; half as dear as one by one."""
+    return cast(list[Json], _decode(f"[{','.join(texts)}]"))
 
 
 def words(text: str) -> list[str]:

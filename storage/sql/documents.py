@@ -13,7 +13,7 @@ from zope.interface import implementer
 
 from palaver.interfaces import IDocuments
 from palaver.storage import Document, PutDocument
-from palaver.storage.codec import decode_value, encode_value
+from palaver.storage.codec import decode_values, encode_value
 from palaver.storage.sql.lane import Reader
 from palaver.storage.sql.prepared import Given, Row, Statements, padded
 from palaver.storage.sql.schema import document_tags, documents
@@ -36,12 +36,13 @@ def to_row(change: PutDocument) -> Row:
     return (*document[:4], encode_value(document.value), document.rank, tags)
 
 
-def from_row(row: Row) -> Document:
-    """Give the document of a row."""
-    host, owner, kind, key, value, rank, tags = row
-    return Document(
-        host, owner, kind, key, decode_value(value), rank, tuple(json.loads(tags)) if tags else ()
-    )
+def from_rows(rows: Sequence[Row]) -> list[Document]:
+    """Give the documents of rows of `COLUMNS`."""
+    values = decode_values([row[4] for row in rows])
+    return [
+        Document(host, owner, kind, key, value, rank, tuple(json.loads(tags)) if tags else ())
+        for (host, owner, kind, key, _, rank, tags), value in zip(rows, values, strict=True)
+    ]
 
 
 def _equal(names: Sequence[str], table: Any = documents) -> Any:
@@ -110,8 +111,7 @@ class SqlDocuments:
         query = self._statements.bind(_get, {"host": host, "owner": owner, "kind": kind, "key": key})
 
         def read(connection: Connection) -> Document | None:
-            rows = query(connection)
-            return from_row(rows[0]) if rows else None
+            return next(iter(from_rows(query(connection))), None)
 
         return self._quick.hand_over(read)
 
@@ -138,7 +138,7 @@ class SqlDocuments:
             given["limit"] = limit
         shape = (len(asked), descending, limit is not None, after is not None)
         query = self._statements.bind(_list, given, *shape)
-        return self._quick.hand_over(lambda connection: [from_row(row) for row in query(connection)])
+        return self._quick.hand_over(lambda connection: from_rows(query(connection)))
 
     def find(
         self,
@@ -156,7 +156,7 @@ class SqlDocuments:
         if limit is not None:
             given["limit"] = limit
         query = self._statements.bind(_find, given, limit is not None, after is not None)
-        return self._slow.hand_over(lambda connection: [from_row(row) for row in query(connection)])
+        return self._slow.hand_over(lambda connection: from_rows(query(connection)))
 
     def owners(
         self, host: str, kind: str, *, limit: int | None = None, after: str | None = None

@@ -110,7 +110,7 @@ class Lane(Generic[Work]):
         else:
             self._busy = False
         for outcome, (_, done) in zip(outcomes, group, strict=True):
-            if isinstance(outcome, Exception):
+            if isinstance(outcome, BaseException):
                 if isinstance(outcome, StorageError):
                     metrics.storage_failures[self._kind] += 1
                 done.errback(outcome)

@@ -133,7 +133,9 @@ class LogsConformance(Base):
         await self.append(2, text="thorn")
         await self.storage.write(Batch().drop(HOST, "romeo", "archive"))
         await self.append(3, text="tulip")
-        self.assertEqual(await self.ids(text="thorn"), [])
+        await self.append(4, text="daisy")
+        for gone in ("rose", "thorn"):
+            self.assertEqual(await self.ids(text=gone), [], gone)
         self.assertEqual(await self.ids(text="tulip"), [3])
 
     async def test_count(self):
