@@ -56,6 +56,7 @@ class NodePeer:
         self._password = password
         self._port = port
         self.events: list[Event] = []
+        self._since = 0
         self._presence: dict[str, set[str]] = {}
         self._process = subprocess.Popen(
             ["node", "peer.mjs"],
@@ -73,9 +74,12 @@ class NodePeer:
         with self._process.stdout as lines:
             for line in lines:
                 event = json.loads(line)
+                self.events.append(event)
                 if event["event"] == "presence":
                     self._note_presence(event)
-                self.events.append(event)
+                elif event["event"] == "disconnect":
+                    self._presence.clear()
+                    self._since = len(self.events)
 
     def _note_presence(self, event: Event) -> None:
         resources = self._presence.setdefault(event["from"], set())
@@ -99,13 +103,14 @@ class NodePeer:
     # -- Peer -----------------------------------------------------------------------------
 
     def connect(self) -> None:
-        """See Peer. Raises `LoginRefused`."""
-        local, _, domain = self.jid.partition("@")
-        self._do(
-            "connect", service=f"xmpp://127.0.0.1:{self._port}",
-            domain=domain, username=local, password=self._password,
-        )  # fmt: skip
-        outcome = self.expect("login", lambda event: event["event"] in ("online", "refused"))
+        """See Peer. After a disconnection the client comes back by itself. Raises `LoginRefused`."""
+        if self._since == 0:
+            local, _, domain = self.jid.partition("@")
+            self._do(
+                "connect", service=f"xmpp://127.0.0.1:{self._port}",
+                domain=domain, username=local, password=self._password,
+            )  # fmt: skip
+        outcome = self.expect("login", lambda event: event["event"] in ("online", "refused"), self._since)
         if outcome["event"] == "refused":
             raise LoginRefused(outcome["condition"])
 
