@@ -59,11 +59,16 @@ class Lane(Generic[Work]):
         upstream.restore_for_alchimia()
         import alchimia
 
+        workers: list[ThreadWorker] = []
         try:
-            engine = alchimia.wrap_engine(self._reactor, self._engine, _worker)
+            engine = alchimia.wrap_engine(self._reactor, self._engine, lambda: _started(workers))
             self._connection = await engine.connect()
         except SQLAlchemyError as error:
+            workers[-1].quit()
             raise storage_error(error) from error
+        finally:
+            # This one is for what is asked of the engine itself, which is nothing more.
+            workers[0].quit()
 
     async def close(self) -> None:
         """Do what was handed over, refuse the rest, then disconnect."""
@@ -121,13 +126,14 @@ class Lane(Generic[Work]):
             idle.callback(None)
 
 
-def _worker() -> ThreadWorker:
-    """Give a thread with a queue that is written in C; alchimia's own costs as much as a small read."""
+def _started(workers: list[ThreadWorker]) -> ThreadWorker:
+    """Add a thread with a queue that is written in C; alchimia's own costs as much as a small read."""
 
-    def start(target: Callable[[], None]) -> None:
+    def start(target: Callable[[], object]) -> None:
         Thread(target=target, daemon=True).start()
 
-    return ThreadWorker(start, SimpleQueue())
+    workers.append(ThreadWorker(start, SimpleQueue()))
+    return workers[-1]
 
 
 def storage_error(error: Exception) -> StorageError:

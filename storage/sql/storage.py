@@ -11,6 +11,7 @@ from zope.interface import implementer
 from palaver.interfaces import IStorage
 from palaver.log import Log
 from palaver.storage import Batch
+from palaver.storage.remembered import RememberedDocuments
 from palaver.storage.sql.commit import Writer
 from palaver.storage.sql.documents import SqlDocuments
 from palaver.storage.sql.engines import reader_engine, writer_engine
@@ -30,8 +31,11 @@ class SqlStorage:
     A search over years of messages has a connection of its own, so that no login waits for it.
     """
 
-    def __init__(self, url: str, reactor: Any) -> None:
-        """``url`` is SQLAlchemy's; raises what `writer_engine` raises."""
+    def __init__(self, url: str, reactor: Any, *, alone: bool = False) -> None:
+        """``url`` is SQLAlchemy's; raises what `writer_engine` raises.
+
+        ``alone``: no other process writes there, so that what was read may be remembered.
+        """
         self.engine = writer_engine(url)
         self.reading = reader_engine(url)
         statements = Statements(self.engine.dialect)
@@ -39,7 +43,10 @@ class SqlStorage:
         self.writer = Writer(self.engine, reactor)
         self._readers = [Reader(self.reading, reactor), Reader(self.reading, reactor)]
         quick, slow = self._readers
-        self.documents = SqlDocuments(statements, quick, slow)
+        self.documents: Any = SqlDocuments(statements, quick, slow)
+        self._remembered: RememberedDocuments | None = None
+        if alone:
+            self.documents = self._remembered = RememberedDocuments(self.documents)
         self.logs = SqlLogs(statements, quick, slow)
 
     def start(self) -> Deferred[None]:
@@ -72,4 +79,13 @@ class SqlStorage:
             plan = self._steps.plan(batch)
         except (TypeError, ValueError) as error:
             return fail(error)
-        return self.writer.hand_over(plan)
+        remembered = self._remembered
+        if remembered is None:
+            return self.writer.hand_over(plan)
+        touched = remembered.began(batch)
+
+        def ended(outcome: Any) -> Any:
+            remembered.ended(touched)
+            return outcome
+
+        return self.writer.hand_over(plan).addBoth(ended)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
+import threading
 from typing import Any, cast
 
 from sqlalchemy import Connection, event
 from sqlalchemy.exc import OperationalError
 from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.threads import deferToThread
 
 from palaver import metrics
 from palaver.errors import StorageError
@@ -22,6 +24,9 @@ from palaver.test.storage.conformance import (
     WritesConformance,
 )
 from palaver.test.storage.sqlite import SqliteCase
+
+# More than a thread that has nothing left to do takes to end.
+JOIN_S = 10
 
 
 def limit_pages(connection: Connection, pages: int) -> None:
@@ -220,6 +225,18 @@ class SqliteWritesTests(WritesConformance, SqliteCase):
         self.assertIn("palaver.sqlite-wal", names)
         for name in names:
             self.assertEqual(stat.S_IMODE(os.stat(os.path.join(self.folder, name)).st_mode), 0o600, name)
+
+    async def test_threads_end(self):
+        """When the storage has stopped none of its threads is left."""
+        before = set(threading.enumerate())
+        storage = self.opened()
+        await storage.start()
+        threads = set(threading.enumerate()) - before
+        self.assertGreaterEqual(len(threads), 3)
+        await storage.stop()
+        for thread in threads:
+            await deferToThread(thread.join, JOIN_S)
+            self.assertFalse(thread.is_alive(), thread)
 
     async def test_settings(self):
         """The journal is a write-ahead log, and a commit waits for the disk."""
