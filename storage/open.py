@@ -25,7 +25,7 @@ def open_storage(url: str, data_dir: str | os.PathLike[str], reactor: Any) -> IS
     from palaver.storage.sql.storage import SqlStorage
 
     try:
-        return SqlStorage(_sql_url(url, data_dir), reactor)
+        return SqlStorage(_sql_url(url, data_dir), reactor, alone=True)
     except OSError as error:
         raise ConfigError(f"storage: {error.filename}: {error.strerror}") from None
 

@@ -1,0 +1,154 @@
+"""Documents that were read lately are remembered: most logins are of somebody who was here a moment ago.
+
+For a database that this process alone writes to; with several processes a write elsewhere
+would go unseen.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+
+from twisted.internet.defer import Deferred, succeed
+from zope.interface import implementer
+
+from palaver.interfaces import IDocuments
+from palaver.storage import AppendEntry, Batch, DeleteEntries, Document, PutDocument
+
+# A document takes about a kilobyte in memory.
+MAX_DOCUMENTS = 8192
+
+Owner = tuple[str, str]
+"""Host and owner."""
+
+
+@implementer(IDocuments)
+class RememberedDocuments:
+    """An IDocuments in front of another one. What it gives is shared, and must not be changed."""
+
+    def __init__(self, documents: IDocuments, max_documents: int = MAX_DOCUMENTS) -> None:
+        self._documents = documents
+        self._max_documents = max_documents
+        # By owner: what was read of which kinds. The owner read last is last.
+        self._kept: OrderedDict[Owner, dict[tuple[str, ...], list[Document]]] = OrderedDict()
+        self._size = 0
+        # By owner: how many writes are under way; nothing is remembered before they are done.
+        self._writing: dict[Owner, int] = {}
+        # By owner: reads under way that no write has come in between of.
+        self._reading: dict[Owner, set[object]] = {}
+
+    # -- reads ------------------------------------------------------------------------
+
+    def list(
+        self,
+        host: str,
+        owner: str,
+        kinds: Sequence[str],
+        *,
+        descending: bool = False,
+        limit: int | None = None,
+        after: tuple[int, str] | None = None,
+    ) -> Deferred[list[Document]]:
+        """See IDocuments."""
+        if descending or limit is not None or after is not None:
+            return self._documents.list(host, owner, kinds, descending=descending, limit=limit, after=after)
+        key = tuple(kinds)
+        kept = self._kept.get((host, owner))
+        if kept is not None and key in kept:
+            self._kept.move_to_end((host, owner))
+            return succeed(kept[key].copy())
+        return self._read((host, owner), key)
+
+    def get(self, host: str, owner: str, kind: str, key: str = "") -> Deferred[Document | None]:
+        """See IDocuments."""
+        return self._documents.get(host, owner, kind, key)
+
+    def find(
+        self,
+        host: str,
+        kind: str,
+        tag: str,
+        *,
+        limit: int | None = None,
+        after: tuple[str, str] | None = None,
+    ) -> Deferred[list[Document]]:
+        """See IDocuments."""
+        return self._documents.find(host, kind, tag, limit=limit, after=after)
+
+    def owners(
+        self, host: str, kind: str, *, limit: int | None = None, after: str | None = None
+    ) -> Deferred[list[str]]:
+        """See IDocuments."""
+        return self._documents.owners(host, kind, limit=limit, after=after)
+
+    def count(self, host: str, owner: str, kind: str) -> Deferred[int]:
+        """See IDocuments."""
+        return self._documents.count(host, owner, kind)
+
+    def _read(self, owner: Owner, kinds: tuple[str, ...]) -> Deferred[list[Document]]:
+        found: Deferred[list[Document]] = self._documents.list(*owner, kinds)
+        if owner in self._writing:
+            return found
+        ticket = object()
+        self._reading.setdefault(owner, set()).add(ticket)
+
+        def remember(documents: list[Document]) -> list[Document]:
+            if self._done(owner, ticket):
+                self._keep(owner, kinds, documents)
+            return documents.copy()
+
+        def give_up(failure: object) -> object:
+            self._done(owner, ticket)
+            return failure
+
+        return found.addCallbacks(remember, give_up)
+
+    def _done(self, owner: Owner, ticket: object) -> bool:
+        """End a read; tells whether what it found still holds."""
+        tickets = self._reading.get(owner)
+        if tickets is None or ticket not in tickets:
+            return False
+        tickets.discard(ticket)
+        if not tickets:
+            del self._reading[owner]
+        return True
+
+    def _keep(self, owner: Owner, kinds: tuple[str, ...], documents: list[Document]) -> None:
+        self._kept.setdefault(owner, {})[kinds] = documents
+        self._kept.move_to_end(owner)
+        # An empty answer takes room as well.
+        self._size += len(documents) + 1
+        while self._size > self._max_documents:
+            self._drop(next(iter(self._kept)))
+
+    def _drop(self, owner: Owner) -> None:
+        kept = self._kept.pop(owner, None)
+        if kept is not None:
+            self._size -= sum(len(documents) + 1 for documents in kept.values())
+
+    # -- writes -------------------------------------------------------------------------
+
+    def began(self, batch: Batch) -> set[Owner]:
+        """Forget whatever a batch may change, until `ended` is called with what this gives."""
+        touched = {_owner(change) for change in batch.changes if not _is_log(change)}
+        for owner in touched:
+            self._drop(owner)
+            self._reading.pop(owner, None)
+            self._writing[owner] = self._writing.get(owner, 0) + 1
+        return touched
+
+    def ended(self, touched: set[Owner]) -> None:
+        """Note that a batch was committed, or refused."""
+        for owner in touched:
+            self._writing[owner] -= 1
+            if not self._writing[owner]:
+                del self._writing[owner]
+
+
+def _is_log(change: object) -> bool:
+    return isinstance(change, AppendEntry | DeleteEntries)
+
+
+def _owner(change: object) -> Owner:
+    document = change.document if isinstance(change, PutDocument) else change
+    return document.host, document.owner  # type: ignore[attr-defined]
