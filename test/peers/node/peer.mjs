@@ -6,10 +6,14 @@
 //
 // It tells {"event": "online" | "refused" | "message" | "presence" | "roster" | "error" | "offline", …}.
 
+import { webcrypto } from "node:crypto";
 import readline from "node:readline";
 import { client, xml } from "@xmpp/client";
 
 const NS_ROSTER = "jabber:iq:roster";
+
+// Node 18, which Debian 12 has, knows it under this name only.
+globalThis.crypto ??= webcrypto;
 
 let xmpp;
 
