@@ -23,7 +23,7 @@ from palaver.errors import StreamError
 from palaver.framing import Framer, StreamHeader
 from palaver.interfaces import IRegistration, IStream
 from palaver.log import Log
-from palaver.markup import attributes, element
+from palaver.markup import attributes, element, escape
 from palaver.routing.failures import failed
 from palaver.routing.iqs import check_request
 from palaver.routing.users import NS_BIND, bind
@@ -450,7 +450,7 @@ class ClientStream:
         self.documents = None
         self.state = State.BOUND
         log.info("session-bound", jid=session.jid, address=self.address, secure=self.secure)
-        payload = element("bind", NS_BIND, element("jid", None, session.jid.full.encode()))
+        payload = element("bind", NS_BIND, element("jid", None, escape(session.jid.full)))
         session.send(iq.replace(to=None, from_=None).result(payload))
 
 

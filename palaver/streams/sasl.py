@@ -64,7 +64,8 @@ class StreamLogin:
         data = _decode(nonza.text, initial=nonza.name == "auth")
         # Nothing behind this element is read before the step is done.
         stream.hold()
-        self._exchange.step(data).addCallbacks(self._stepped, self._step_failed)
+        done = self._exchange.step(data).addCallbacks(self._stepped, self._step_failed)
+        done.addErrback(lambda failure: failed("auth", failure))
 
     def _stepped(self, outcome: Challenge | Success) -> None:
         stream = self._stream

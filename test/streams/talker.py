@@ -78,7 +78,7 @@ class Talker:
     """A client. The accounts are romeo (pencil) and juliet (balcony)."""
 
     def __init__(self, house: House | None = None, *, secure: bool = False, **settings: Any) -> None:
-        """``settings`` are those of the stream; without TLS unless they say otherwise."""
+        """Take the stream's settings; without TLS unless they say otherwise."""
         self.house = house or House()
         self.host = self.house.host
         if self.host.authenticator is None:
