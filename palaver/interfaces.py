@@ -144,7 +144,7 @@ class IAccounts(Interface):
     hashes = Attribute("Names of palaver.auth.keys.HASHES for which accounts have keys; none: no SCRAM.")
 
     def credentials(local):
-        """Give palaver.auth.accounts.Credentials (SCRAM keys, flags), or None when there is no such account."""
+        """Give palaver.auth.accounts.Credentials (SCRAM keys, flags); None when there is no such account."""
 
     def check_password(local, password):
         """Give True when the password is right; takes the same time when there is no such account."""
@@ -194,7 +194,9 @@ class IDocuments(Interface):
         """Give a Deferred of the Document, or None."""
 
     def list(host, owner, kinds, *, descending=False, limit=None, after=None):
-        """Give a Deferred of the list of Documents of these kinds, in one query, ordered by (kind, rank, key).
+        """Give a Deferred of the list of Documents of these kinds, ordered by (kind, rank, key).
+
+        One query, whatever the number of kinds. The Documents are shared: nobody changes them.
 
         ``kinds`` is a sequence of kind names. ``after`` is the (rank, key) of the last Document of the page
         before, and needs a single kind.

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from palaver.interfaces import IDocuments
@@ -20,17 +22,20 @@ MAX_DOCUMENTS = 8192
 
 Owner = tuple[str, str]
 """Host and owner."""
+# Inside the class `list` is a method.
+Documents = list[Document]
+Names = list[str]
 
 
 @implementer(IDocuments)
 class RememberedDocuments:
     """An IDocuments in front of another one. What it gives is shared, and must not be changed."""
 
-    def __init__(self, documents: IDocuments, max_documents: int = MAX_DOCUMENTS) -> None:
+    def __init__(self, documents: Any, max_documents: int = MAX_DOCUMENTS) -> None:
         self._documents = documents
         self._max_documents = max_documents
         # By owner: what was read of which kinds. The owner read last is last.
-        self._kept: OrderedDict[Owner, dict[tuple[str, ...], list[Document]]] = OrderedDict()
+        self._kept: OrderedDict[Owner, dict[tuple[str, ...], Documents]] = OrderedDict()
         self._size = 0
         # By owner: how many writes are under way; nothing is remembered before they are done.
         self._writing: dict[Owner, int] = {}
@@ -48,10 +53,13 @@ class RememberedDocuments:
         descending: bool = False,
         limit: int | None = None,
         after: tuple[int, str] | None = None,
-    ) -> Deferred[list[Document]]:
+    ) -> Deferred[Documents]:
         """See IDocuments."""
         if descending or limit is not None or after is not None:
-            return self._documents.list(host, owner, kinds, descending=descending, limit=limit, after=after)
+            page: Deferred[Documents] = self._documents.list(
+                host, owner, kinds, descending=descending, limit=limit, after=after
+            )
+            return page
         key = tuple(kinds)
         kept = self._kept.get((host, owner))
         if kept is not None and key in kept:
@@ -61,7 +69,8 @@ class RememberedDocuments:
 
     def get(self, host: str, owner: str, kind: str, key: str = "") -> Deferred[Document | None]:
         """See IDocuments."""
-        return self._documents.get(host, owner, kind, key)
+        found: Deferred[Document | None] = self._documents.get(host, owner, kind, key)
+        return found
 
     def find(
         self,
@@ -71,33 +80,36 @@ class RememberedDocuments:
         *,
         limit: int | None = None,
         after: tuple[str, str] | None = None,
-    ) -> Deferred[list[Document]]:
+    ) -> Deferred[Documents]:
         """See IDocuments."""
-        return self._documents.find(host, kind, tag, limit=limit, after=after)
+        found: Deferred[Documents] = self._documents.find(host, kind, tag, limit=limit, after=after)
+        return found
 
     def owners(
         self, host: str, kind: str, *, limit: int | None = None, after: str | None = None
-    ) -> Deferred[list[str]]:
+    ) -> Deferred[Names]:
         """See IDocuments."""
-        return self._documents.owners(host, kind, limit=limit, after=after)
+        found: Deferred[Names] = self._documents.owners(host, kind, limit=limit, after=after)
+        return found
 
     def count(self, host: str, owner: str, kind: str) -> Deferred[int]:
         """See IDocuments."""
-        return self._documents.count(host, owner, kind)
+        found: Deferred[int] = self._documents.count(host, owner, kind)
+        return found
 
-    def _read(self, owner: Owner, kinds: tuple[str, ...]) -> Deferred[list[Document]]:
-        found: Deferred[list[Document]] = self._documents.list(*owner, kinds)
+    def _read(self, owner: Owner, kinds: tuple[str, ...]) -> Deferred[Documents]:
+        found: Deferred[Documents] = self._documents.list(*owner, kinds)
         if owner in self._writing:
             return found
         ticket = object()
         self._reading.setdefault(owner, set()).add(ticket)
 
-        def remember(documents: list[Document]) -> list[Document]:
+        def remember(documents: Documents) -> Documents:
             if self._done(owner, ticket):
                 self._keep(owner, kinds, documents)
             return documents.copy()
 
-        def give_up(failure: object) -> object:
+        def give_up(failure: Failure) -> Failure:
             self._done(owner, ticket)
             return failure
 
@@ -113,7 +125,7 @@ class RememberedDocuments:
             del self._reading[owner]
         return True
 
-    def _keep(self, owner: Owner, kinds: tuple[str, ...], documents: list[Document]) -> None:
+    def _keep(self, owner: Owner, kinds: tuple[str, ...], documents: Documents) -> None:
         self._kept.setdefault(owner, {})[kinds] = documents
         self._kept.move_to_end(owner)
         # An empty answer takes room as well.

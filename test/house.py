@@ -8,9 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from palaver.routing.rosters import StoredRosters
-from palaver.storage import Batch
-from palaver.storage.memory import MemoryStorage
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
@@ -23,10 +20,13 @@ from palaver.framing import Framer
 from palaver.interfaces import IRosters, IStream
 from palaver.modules import Module
 from palaver.routing.host import Host
+from palaver.routing.rosters import StoredRosters
 from palaver.routing.router import Router
 from palaver.routing.sessions import Session
 from palaver.routing.users import bind
 from palaver.stanza import NS_CLIENT, Stanza
+from palaver.storage import Batch
+from palaver.storage.memory import MemoryStorage
 from palaver.tree import parse_element
 
 HEADER = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Callable
 
 from twisted.logger import Logger, globalLogPublisher
 from twisted.python.failure import Failure
@@ -55,7 +56,7 @@ class LogTests(SynchronousTestCase):
     def test_lines_leave_together(self):
         """Lines below warning wait for the end of the turn; a warning takes them along at once."""
         out = io.StringIO()
-        turn = []
+        turn: list[Callable[[], None]] = []
         observer = log.LineObserver(out, "text", turn.append)
         globalLogPublisher.addObserver(observer)
         self.addCleanup(globalLogPublisher.removeObserver, observer)

@@ -5,6 +5,8 @@ The conformance suite runs over them with SQLite, which remembers.
 
 from __future__ import annotations
 
+from typing import Any
+
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -39,7 +41,7 @@ class RememberingTests(SynchronousTestCase):
     """When the database is asked, and when not."""
 
     def setUp(self) -> None:
-        self.below = Slow()
+        self.below: Any = Slow()
         self.documents = RememberedDocuments(self.below, max_documents=10)
         self.put("romeo", "a")
 

@@ -8,6 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from palaver.errors import StorageError
 from palaver.events import AccountDeleted
 from palaver.routing.roster import RosterItem
+from palaver.storage import Json
 from palaver.test.house import Client, House, now
 from palaver.xeps.last import LastActivity
 
@@ -82,7 +83,7 @@ class LastActivityTests(SynchronousTestCase):
         answer = self.romeo.ask(ASK.format(to="").replace("get", "set"))
         self.assertEqual(answer.error.firstChildElement().name, "not-allowed")
 
-    def stored(self) -> dict | None:
+    def stored(self) -> Json | None:
         """Give what is in the storage about Juliet."""
         document = now(self.house.storage.documents.get("example.org", "juliet", "last"))
         return document.value if document is not None else None
@@ -102,12 +103,11 @@ class LastActivityTests(SynchronousTestCase):
 
     def test_stored_later(self) -> None:
         """What could not be stored is known all the same, and tried again."""
-        write = self.house.storage.write
-        self.house.storage.write = lambda batch: fail(StorageError("down"))
+        broken = self.patch(self.house.storage, "write", lambda batch: fail(StorageError("down")))
         self.juliet.send(AWAY)
         self.house.clock.advance(1)
         self.assertEqual(self.ask(self.romeo)[0], "1")
-        self.house.storage.write = write
+        broken.restore()
         self.house.clock.advance(1)
         self.assertEqual(self.stored(), {"time": 0, "status": "Gone to the masque"})
 
