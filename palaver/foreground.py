@@ -89,9 +89,9 @@ def run_opened(config: Config, work: Callable[[Server], Awaitable[Any]]) -> Any:
 def _reactor() -> Any:
     """Give the reactor: epoll where there is one, else what Twisted finds best."""
     try:
-        from twisted.internet import epollreactor
+        from palaver import loop
 
-        epollreactor.install()
+        loop.install()
     except (ImportError, AssertionError):
         # Another system, or the process has chosen one before.
         pass

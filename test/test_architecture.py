@@ -21,7 +21,20 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("modules",),
     ("streams", "web"),
     ("xeps",),
-    ("server", "service", "admin", "ask", "control", "foreground", "tap", "cli", "claims", "docs"),
+    (
+        "plan",
+        "server",
+        "service",
+        "admin",
+        "ask",
+        "control",
+        "loop",
+        "foreground",
+        "tap",
+        "cli",
+        "claims",
+        "docs",
+    ),
 )
 FLOOR = {part: number for number, parts in enumerate(FLOORS) for part in parts}
 TOP_LEVEL_LINKS = {"xeps", "storage", "test"}
