@@ -328,5 +328,6 @@ class Connection(Protocol):
         self.expire_in(idle - quiet, self._idle)
 
     def _cut(self) -> None:
-        log.info("cut-off", address=self.address)
-        self.transport.abortConnection()
+        if self.transport is not None:
+            log.info("cut-off", address=self.address)
+            self.transport.abortConnection()
