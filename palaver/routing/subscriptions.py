@@ -29,8 +29,11 @@ if TYPE_CHECKING:
 # A pending request is kept as it came; a larger one is kept without what it holds.
 MAX_REQUEST_BYTES = 4096
 
-FollowUps = list[Stanza | SubscriptionChanged]
-"""What there is to route and to tell once a change is committed, in order."""
+FollowUps = list[Stanza | SubscriptionChanged | Callable[[], list[Stanza]]]
+"""What there is to route and to tell once a change is committed, in order.
+
+A callable gives what to route when all that stands before it has arrived.
+"""
 
 
 def outbound(host: Host, stanza: Stanza, user: User, contact: JID) -> Deferred[None] | None:
@@ -77,11 +80,27 @@ async def _carry_out(host: Host, follow_ups: FollowUps) -> None:
     """Route and tell; returns when all that came of it is committed."""
     waiting: announce.Waiting = []
     for entry in follow_ups:
+        if callable(entry):
+            for earlier in waiting:
+                await earlier
+            waiting = announce.route_all(host, entry())
+            continue
         told = announce.route(host, entry) if isinstance(entry, Stanza) else host.events.fire(entry)
         if told is not None:
             waiting.append(told)
-    for told in waiting:
-        await told
+    for last in waiting:
+        await last
+
+
+def _shown(host: Host, local: str, contact: str) -> Callable[[], list[Stanza]]:
+    """Show the account to a contact that has just been told of its subscription (section 3.1.5)."""
+
+    def now() -> list[Stanza]:
+        user = host.users.get(local)
+        # Another client of the account may have taken the grant back meanwhile.
+        return announce.shown(user, contact) if user is not None and user.roster.is_seen_by(contact) else []
+
+    return now
 
 
 # -- what the account sends ---------------------------------------------------------------
@@ -105,7 +124,7 @@ async def _sent(host: Host, local: str, roster: Roster, stanza: Stanza) -> Follo
     if travels:
         follow_ups.append(stanza)
         if kind == "subscribed":
-            follow_ups += announce.shown(user, contact)
+            follow_ups.append(_shown(host, local, contact))
             if new.subscription == "both" and user is not None and user.available():
                 follow_ups.append(announce.probe(user.bare, contact))
     return follow_ups
@@ -157,12 +176,12 @@ async def _asked(host: Host, local: str, roster: Roster, old: RosterItem, stanza
     bare, contact = stanza.attrs["to"], stanza.attrs["from"]
     granted = [Stanza("presence", {"type": "subscribed", "from": bare, "to": contact})]
     if old.subscription in SEES_US:
-        return [*granted, *announce.shown(host.users.get(local), contact)]
+        return [*granted, _shown(host, local, contact)]
     state, travels = INBOUND["subscribe"][old.state]
     if old.approved:
         new = old.after(OUTBOUND["subscribed"][state].state)
         told = await _change(host, local, roster, old, new)
-        return [*told, *granted, *announce.shown(host.users.get(local), contact)]
+        return [*told, *granted, _shown(host, local, contact)]
     if travels:
         await store(host, local, roster, old.after(state, _kept(stanza)))
         announce.deliver(host, stanza, JID(local, host.domain, ""))

@@ -662,6 +662,28 @@ class SubscriptionTests(PresenceCase):
         self.assertEqual(self._came(self.romeo), [f"push {REMOTE} none+ask"])
         self.assertEqual(len(self.elsewhere.take()), 1)
 
+    def test_presence_comes_after_the_grant(self):
+        """However long a commit takes: first the grant and the push, then the presence they let through."""
+        self._send(self.romeo, "subscribe", JULIET)
+        self._came(self.romeo)
+        commits: list[Deferred[None]] = []
+        write = self.house.storage.write
+
+        def held(batch):
+            commits.append(Deferred())
+            return commits[-1].addCallback(lambda _: write(batch))
+
+        self.patch(self.house.storage, "write", held)
+        done = self._send(self.juliet, "subscribed", ROMEO)
+        commits[0].callback(None)
+        self.assertEqual(self._came(self.romeo), [])
+        self.assertNoResult(done)
+        commits[1].callback(None)
+        self.successResultOf(done)
+        self.assertEqual(
+            self._came(self.romeo), [f"subscribed {JULIET}", f"push {JULIET} to", f"available {JULIET}/r"]
+        )
+
     def test_storage_fails(self):
         """A change that cannot be stored is refused, and the roster is as it was."""
         self.patch(self.house.storage, "write", lambda batch: Deferred.fromCoroutine(_failing()))
