@@ -7,7 +7,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import CannotListenError
 from twisted.python.failure import Failure
 
@@ -37,6 +37,9 @@ def run(config: Config) -> int:
     failed: list[int] = []
 
     def give_up(failure: Failure) -> None:
+        if failure.check(CancelledError) is not None:
+            # A signal came first, and ends the reactor as well.
+            return
         failed.append(_explain(failure))
         reactor.stop()
 

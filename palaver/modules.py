@@ -165,9 +165,10 @@ class Module:
 
     def detach(self) -> Deferred[Any] | None:
         """`stop`, then take everything back, last first."""
-        stopping = self.stop()
-        self._take_back()
-        return stopping
+        try:
+            return self.stop()
+        finally:
+            self._take_back()
 
     def _take_back(self) -> None:
         while self._undo:

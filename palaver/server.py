@@ -2,29 +2,56 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, NamedTuple
 
 from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
+from twisted.python.failure import Failure
 from zope.interface.registry import Components
 
+from palaver import jid
+from palaver.auth.guests import is_guest
 from palaver.auth.methods import AccountsMaker, accounts_for, authenticator_for, server_secret
 from palaver.cluster.registry import MemoryRegistry
-from palaver.config import Config, ConfigError, ModuleChoice
+from palaver.config import Config, ConfigError
+from palaver.errors import StreamError
+from palaver.events import SessionUnbound
 from palaver.interfaces import IRegistry, IRosters
 from palaver.log import Log
+from palaver.plan import Plan
 from palaver.routing.host import Host
+from palaver.routing.lifecycle import forget_guest
 from palaver.routing.rosters import ROSTER_KINDS, StoredRosters
 from palaver.routing.router import Router
+from palaver.settings import Auth, Component
 from palaver.storage.open import open_storage
 
 log = Log("server")
+
+# For a module to stop; whatever it waits for, the storage must still be committed and closed.
+STOP_S = 10.0
+
+GONE = StreamError("host-gone", "This host is served no longer")
+DOWN = StreamError("system-shutdown", "The server is going down")
+
+Undo = list[Callable[[], Any]]
+"""What has been done, as functions that take it back; each may give an awaitable."""
+
+
+class _Hosted(NamedTuple):
+    """Handlers that run; ``table`` is None for those that the application has started itself."""
+
+    table: Component | None
+    service: Any
 
 
 class Server:
     """Everything that a running Palaver is, except its listening sockets.
 
-    ``accounts`` takes the place of ``[auth] methods``: called with a domain, it gives the
-    IAccounts of that host.
+    ``accounts`` takes the place of the method internal of ``[auth]``: called with a domain, it
+    gives the IAccounts of that host, or None for those in the storage.
     """
 
     def __init__(self, config: Config, reactor: Any, accounts: AccountsMaker | None = None) -> None:
@@ -34,131 +61,248 @@ class Server:
         self.registry = Components("palaver")
         self.registry.registerUtility(MemoryRegistry(reactor), IRegistry)
         self.hosts: dict[str, Host] = {}
-        self.storage = open_storage(config.storage.url, config.general.data_dir, reactor)
+        self.storage: Any = None
         self._accounts = accounts
-        self._secret = server_secret(config.general.data_dir)
-        self._components: dict[str, Any] = {}
+        self._secret = b""
+        self._auth: dict[str, tuple[Auth, bool]] = {}
+        self._components: dict[str, _Hosted] = {}
+        # Guests who have just gone and whose data is being deleted.
+        self._leaving: set[Deferred[None]] = set()
 
     # -- start and stop -------------------------------------------------------------
 
     async def start(self) -> None:
         """Open the storage, then bring up hosts, modules and components.
 
-        Raises `ConfigError`, `StorageError`.
+        Raises `ConfigError`, `StorageError`; everything is closed again then.
         """
-        await self.storage.start()
-        await self._apply()
+        general = self.config.general
+        self.config.make_data_dir()
+        try:
+            self._secret = server_secret(general.data_dir)
+        except OSError as error:
+            raise ConfigError(f"{error.filename} cannot be used: {error.strerror}") from error
+        self.storage = open_storage(self.config.storage.url, general.data_dir, self.reactor)
+        try:
+            await self.storage.start()
+            await self._apply(self.config)
+        except BaseException:
+            await self.stop()
+            raise
 
     async def stop(self) -> None:
-        """Take down components, modules and hosts, then commit and close the storage."""
+        """End the sessions that are left, take everything down, then commit and close the storage."""
         for domain in list(self._components):
-            await _settled(self._components.pop(domain).stopService())
-        for host in list(self.hosts.values()):
-            await self._remove_host(host)
-        await self.storage.stop()
+            self._components.pop(domain).service.stop()
+        for host in reversed(list(self.hosts.values())):
+            await self._remove_host(host, DOWN)
+        self._auth.clear()
+        storage, self.storage = self.storage, None
+        if storage is not None:
+            await storage.stop()
 
     async def reload(self, config: Config) -> None:
-        """Apply another config to hosts, modules and components; sessions stay."""
-        self.config = config
-        await self._apply()
+        """Apply another config to hosts, modules and components; sessions stay where their host does.
 
-    async def _apply(self) -> None:
-        for domain, host in list(self.hosts.items()):
-            if domain not in self.config.general.hosts:
-                await self._remove_host(host)
-        for domain in self.config.general.hosts:
-            host = self.hosts.get(domain) or self._add_host(domain)
-            self._configure_host(host)
-            await self._apply_modules(host)
-        await self._apply_components()
+        Raises `ConfigError`, and then everything is as it was.
+        """
+        await self._apply(config)
+
+    async def _apply(self, config: Config) -> None:
+        plan = Plan(config, {d: hosted.table for d, hosted in self._components.items() if hosted.table})
+        undo: Undo = []
+        try:
+            self._stop_components(plan, undo)
+            for domain in config.general.hosts:
+                host = self.hosts.get(domain) or self._add_host(domain, undo)
+                self._configure_host(host, config, undo)
+                await self._apply_modules(host, plan, undo)
+            self._start_components(plan, undo)
+        except BaseException:
+            for take_back in reversed(undo):
+                await self._take_back(take_back)
+            raise
+        for domain in [domain for domain in self.hosts if domain not in config.general.hosts]:
+            await self._remove_host(self.hosts[domain], GONE)
+        # The first host speaks where a stream names none; streams hold this very dictionary.
+        ordered = {domain: self.hosts[domain] for domain in config.general.hosts}
+        self.hosts.clear()
+        self.hosts.update(ordered)
+        self.config = config
+
+    @staticmethod
+    async def _take_back(take_back: Callable[[], Any]) -> None:
+        try:
+            await _settled(take_back())
+        except Exception:
+            log.failure("not-taken-back", Failure())
 
     # -- hosts ------------------------------------------------------------------------
 
-    def _add_host(self, domain: str) -> Host:
+    def _add_host(self, domain: str, undo: Undo) -> Host:
         host = Host(domain, self.router, self.storage, None, self.reactor, self.registry)
         host.provide(StoredRosters(domain, self.storage), IRosters)
         for kind in ROSTER_KINDS:
             host.add_login_kind(kind)
-        self.router.add(host)
+        host.events.add(SessionUnbound, "auth", partial(self._session_gone, host))
+        try:
+            self.router.add(host)
+        except ValueError as error:
+            raise ConfigError(str(error)) from None
         self.hosts[domain] = host
+        undo.append(lambda: self._remove_host(host, GONE))
         return host
 
-    def _configure_host(self, host: Host) -> None:
-        auth = self.config.auth_for(host.domain)
-        host.max_user_sessions = self.config.limits.max_user_sessions
-        host.accounts = accounts_for(
-            host.domain, auth, self._secret, self.storage, lambda: host.login_kinds, self._accounts
-        )
-        external = self.config.tls.client_ca is not None
-        host.authenticator = authenticator_for(host.accounts, auth, self._secret, external)
+    def _configure_host(self, host: Host, config: Config, undo: Undo) -> None:
+        auth, external = config.auth_for(host.domain), config.tls.client_ca is not None
+        known = self._auth.get(host.domain)
+        old = (host.accounts, host.authenticator, host.max_user_sessions)
 
-    async def _remove_host(self, host: Host) -> None:
+        def take_back() -> None:
+            host.accounts, host.authenticator, host.max_user_sessions = old
+            if known is not None:
+                self._auth[host.domain] = known
+
+        undo.append(take_back)
+        host.max_user_sessions = config.limits.max_user_sessions
+        if known == (auth, external):
+            return
+        try:
+            if known is None or known[0] != auth:
+                host.accounts = accounts_for(
+                    host.domain, auth, self._secret, self.storage, lambda: host.login_kinds, self._accounts
+                )
+            host.authenticator = authenticator_for(host.accounts, auth, self._secret, external)
+        except ValueError as error:
+            raise ConfigError(f"{host.domain}: {error}") from error
+        self._auth[host.domain] = (auth, external)
+
+    async def _remove_host(self, host: Host, error: StreamError) -> None:
+        """End the host's sessions, then take it down, last module first."""
+        # Nobody finds it any more; what its sessions have stored at their end is stored first.
+        self.hosts.pop(host.domain, None)
+        for waiting in self.end_sessions(error, [host]):
+            await self._bounded(waiting, host.domain)
+        for leaving in list(self._leaving):
+            await self._bounded(leaving, host.domain)
         for name in reversed(list(host.modules)):
             await self._detach(host, name)
         self.router.services.pop(host.domain, None)
-        del self.hosts[host.domain]
+        self._auth.pop(host.domain, None)
+
+    def end_sessions(self, error: StreamError, hosts: list[Host] | None = None) -> list[Deferred[Any]]:
+        """End the sessions of these hosts, or all; gives what they wait for."""
+        pending = []
+        for host in list(self.hosts.values()) if hosts is None else hosts:
+            for session in [session for user in host.users.values() for session in user.sessions.values()]:
+                stream = session.stream
+                waiting = session.unbind(error.text)
+                if stream is not None:
+                    stream.end(error)
+                if waiting is not None:
+                    pending.append(waiting)
+        return pending
+
+    def _session_gone(self, host: Host, event: SessionUnbound) -> None:
+        """Delete what a guest has stored: nobody comes back to it (XEP-0175)."""
+        user = event.session.user
+        if user.sessions or not is_guest(self._secret, host.domain, user.local):
+            return
+        leaving = Deferred.fromCoroutine(self._forget(host, user.local))
+        self._leaving.add(leaving)
+        leaving.addErrback(lambda failure: log.failure("guest-not-forgotten", failure))
+        leaving.addBoth(lambda _: self._leaving.discard(leaving))
+
+    async def _forget(self, host: Host, local: str) -> None:
+        # A turn later, so that whatever else is stored at the end of a session is stored before.
+        await deferLater(self.reactor, 0)
+        await forget_guest(host, local)
 
     # -- modules -------------------------------------------------------------------------
 
-    async def _apply_modules(self, host: Host) -> None:
+    async def _apply_modules(self, host: Host, plan: Plan, undo: Undo) -> None:
         """Attach what is new, detach what is gone, replace what has other options."""
-        wanted = {choice.maker.name: choice for choice in self.config.modules_for(host.domain)}
-        for name in reversed(list(host.modules)):
+        for name in plan.outdated(host):
             module = host.modules[name]
-            choice = wanted.get(name)
-            if (
-                choice is None
-                or choice.settings != module.settings
-                or choice.iq_policy not in (None, module.policy)
-            ):
-                await self._detach(host, name)
-        missing = [choice for name, choice in wanted.items() if name not in host.modules]
-        while missing:
-            ready = [choice for choice in missing if self._may_attach(host, choice)]
-            if not ready:
-                raise ConfigError(
-                    f"{host.domain}: nothing provides what {missing[0].maker.name} needs: "
-                    + ", ".join(interface.__name__ for interface in missing[0].load().requires)
-                )
-            for choice in ready:
-                await self._attach(host, choice)
-                missing.remove(choice)
+            cls: Any = type(module)
+            again = partial(cls, host, name, module.settings, module.policy)
+            await self._detach(host, name)
+            undo.append(partial(self._attach, host, name, again))
+        for choice in plan.missing(host):
+            name = choice.maker.name
+            make = partial(choice.load(), host, name, choice.settings, choice.iq_policy)
+            await self._attach(host, name, make)
+            undo.append(partial(self._detach, host, name))
 
-    @staticmethod
-    def _may_attach(host: Host, choice: ModuleChoice) -> bool:
-        return all(host.query(interface) is not None for interface in choice.load().requires)
-
-    async def _attach(self, host: Host, choice: ModuleChoice) -> None:
-        name = choice.maker.name
-        module = choice.load()(host, name, choice.settings, choice.iq_policy)
+    async def _attach(self, host: Host, name: str, make: Callable[[], Any]) -> None:
+        """Make and attach a module; raises `ConfigError` when it refuses, and nothing of it is left."""
         try:
-            await _settled(module.attach())
+            module = make()
+            waiting = module.attach()
+            try:
+                await _settled(waiting)
+            except BaseException:
+                await _settled(host.guard(name, module.detach))
+                raise
+        except ConfigError:
+            raise
         except ValueError as error:
             raise ConfigError(f"{host.domain}: {name}: {error}") from error
+        except Exception as error:
+            log.failure("not-attached", Failure(), module=name, host=host.domain)
+            raise ConfigError(f"{host.domain}: {name} cannot be attached: {error!r}") from error
         host.modules[name] = module
 
     async def _detach(self, host: Host, name: str) -> None:
-        await _settled(host.modules.pop(name).detach())
+        await self._bounded(host.guard(name, host.modules.pop(name).detach), name)
+
+    async def _bounded(self, waiting: Deferred[Any] | None, name: str) -> None:
+        """Wait for something that stops, but not for ever; what goes wrong is logged."""
+        if waiting is None:
+            return
+        try:
+            await waiting.addTimeout(STOP_S, self.reactor)
+        except Exception:
+            log.failure("stop-failed", Failure(), name=name)
 
     # -- Wokkel handlers -------------------------------------------------------------------
 
-    async def _apply_components(self) -> None:
-        wanted = self.config.components()
-        for domain in [domain for domain in self._components if domain not in wanted]:
-            await _settled(self._components.pop(domain).stopService())
-        for domain, component in wanted.items():
-            if domain not in self._components:
-                self.host_handlers(domain, component.make())
+    def _stop_components(self, plan: Plan, undo: Undo) -> None:
+        for domain in plan.gone_components:
+            hosted = self._components.pop(domain)
+            hosted.service.stop()
+            undo.append(partial(self._start_component, domain, hosted))
 
-    def host_handlers(self, domain: str, handlers: Any) -> Any:
-        """Run Wokkel handlers on a domain of their own; gives the started service."""
+    def _start_components(self, plan: Plan, undo: Undo) -> None:
+        for domain, (table, handlers) in plan.new_components.items():
+            try:
+                self._start_component(domain, _Hosted(table, self._service(domain, handlers)))
+            except Exception as error:
+                log.failure("not-started", Failure(), component=domain)
+                raise ConfigError(f"{domain}: its handlers cannot start: {error!r}") from error
+            undo.append(partial(self._stop_component, domain))
+
+    def _service(self, domain: str, handlers: Any) -> Any:
         # wokkel's imports cost a tenth of a second, which a server without components need not spend.
-        from palaver.routing.hosted import component
+        from palaver.routing.hosted import HandlerService
 
-        service = component(self.router, domain, handlers)
-        service.startService()
-        self._components[domain] = service
-        return service
+        return HandlerService(self.router, domain, handlers, self.reactor)
+
+    def _start_component(self, domain: str, hosted: _Hosted) -> None:
+        hosted.service.start()
+        self._components[domain] = hosted
+
+    def _stop_component(self, domain: str) -> None:
+        self._components.pop(domain).service.stop()
+
+    def host_handlers(self, domain: str, handlers: Any) -> Callable[[], None]:
+        """Run Wokkel handlers on a domain of their own, until the server stops; gives what ends it before.
+
+        ``handlers``: an XMPPHandler, or several. Raises ValueError for a domain that is served already.
+        """
+        domain = jid.prepare_domain(domain)
+        self._start_component(domain, _Hosted(None, self._service(domain, handlers)))
+        return partial(self._stop_component, domain)
 
     # -- what people ask -----------------------------------------------------------------------
 
@@ -172,4 +316,4 @@ class Server:
 
 
 async def _settled(waiting: Any) -> Any:
-    return await waiting if isinstance(waiting, Deferred) else waiting
+    return await waiting if isinstance(waiting, Awaitable) else waiting

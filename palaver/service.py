@@ -7,27 +7,30 @@ palaver.setServiceParent(application)
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
-from functools import partial
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 from twisted.application.service import MultiService
 from twisted.cred.checkers import ICredentialsChecker
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred, DeferredList, DeferredLock
+from twisted.internet.error import CannotListenError
 from twisted.internet.task import deferLater
+from twisted.python.failure import Failure
 
 from palaver import metrics
 from palaver.auth.cred import CredAccounts
+from palaver.auth.methods import AccountsMaker
 from palaver.config import Config, ConfigError
 from palaver.errors import StreamError
 from palaver.log import Log
-from palaver.server import Server
+from palaver.server import DOWN, GONE, Server
 from palaver.settings import C2sListener, Certificate
 from palaver.streams.admission import Admission
 from palaver.streams.c2s import ClientStream
 from palaver.streams.flush import Flusher
+from palaver.streams.ports import Ports
 from palaver.streams.settings import StreamSettings
-from palaver.streams.tcp import Listener
+from palaver.streams.tcp import Connection, Listener
 from palaver.streams.tls import CertificateError, CertificateFiles, TlsContexts, TlsSettings
 from palaver.streams.wheel import Wheel
 
@@ -35,47 +38,58 @@ log = Log("service")
 
 # For clients to read their last words; the process must end whatever they do.
 GOODBYE_S = 5.0
+# How often to look whether they are gone.
+LOOK_S = 0.01
+
+Checkers = ICredentialsChecker | Mapping[str, ICredentialsChecker]
 
 
 class Palaver(MultiService):
     """An XMPP server.
 
     ``config``   a `Config`, or a dictionary of what palaver.toml would hold; localhost without one
-    ``checker``  the application's own accounts: a twisted.cred checker for every host
-    ``accounts`` the same as a callable from domain to IAccounts
-    ``modules``  IModuleMaker objects beside the installed plugins
-    ``ready``    a Deferred that fires with this service once every listener accepts, or fails
+    ``checker``  the application's own accounts: a twisted.cred checker for every host, or a mapping
+                 from domains to checkers, the other hosts having accounts in the storage
+    ``accounts`` the same as a callable from domain to IAccounts, or to None
+    ``modules``  IModuleMaker objects beside the installed plugins, when ``config`` is no `Config`
+    ``ready``    a Deferred that fires with this service once every listener accepts, or fails:
+                 with `ConfigError`, `StorageError`, `CannotListenError`, or `CancelledError` when
+                 the service is stopped before
     """
 
     def __init__(
         self,
         config: Config | Mapping[str, Any] | None = None,
         *,
-        checker: ICredentialsChecker | None = None,
-        accounts: Any = None,
+        checker: Checkers | None = None,
+        accounts: AccountsMaker | None = None,
         modules: Iterable[Any] = (),
         reactor: Any = None,
     ) -> None:
+        """Check the config, raising `ConfigError`; nothing is opened or written yet."""
         super().__init__()
         if reactor is None:
             from twisted.internet import reactor
         if not isinstance(config, Config):
             config = Config.from_dict(config or {}, makers=modules)
+        elif modules:
+            raise ValueError("a Config knows its modules already: Config.from_dict(…, makers=modules)")
         if checker is not None:
-            accounts = partial(CredAccounts, checker)
+            accounts = _accounts_by(checker)
         self.setName("palaver")
         self.config = config
         self.reactor: Any = reactor
         self.server = Server(config, reactor, accounts)
         self.tls: Any = None
         self.ready: Deferred[Palaver] = Deferred()
+        self._ports = Ports(reactor, self._listener)
         self._flusher = Flusher(reactor)
         self._wheel = Wheel(reactor)
         self._admission = Admission(None, None)
-        self._listeners: dict[C2sListener, tuple[Listener, Any]] = {}
-        self._started = time.monotonic()
-        self._starting: Deferred[None] | None = None
-        self._ungauge: Any = None
+        self._started = 0.0
+        self._ungauge: Callable[[], None] | None = None
+        # Start, stop and reload wait for each other.
+        self._changing = DeferredLock()
 
     @property
     def hosts(self) -> dict[str, Any]:
@@ -85,59 +99,83 @@ class Palaver(MultiService):
     # -- IService -----------------------------------------------------------------------
 
     def startService(self) -> None:
-        """Start; `ready` says when all is up."""
-        super().startService()
-        self._starting = Deferred.fromCoroutine(self._start())
-        self._starting.addCallbacks(lambda _: self.ready.callback(self), self.ready.errback)
+        """Start; `ready` says when all is up. After a stop it may start again, with a new `ready`."""
+        self.running = 1
+        if self.ready.called:
+            self.ready = Deferred()
+        ready = self.ready
+
+        def start() -> Deferred[None]:
+            starting = Deferred.fromCoroutine(self._start())
+            return starting.addCallbacks(lambda _: ready.callback(self), ready.errback)
+
+        self._changing.run(start)
 
     def stopService(self) -> Deferred[Any]:
-        """End every stream with ``system-shutdown``, commit everything, close."""
-        return Deferred.fromCoroutine(self._stop())
+        """End every stream with ``system-shutdown``, commit everything, close. Never fails."""
+        self.running = 0
+        return self._changing.run(lambda: Deferred.fromCoroutine(self._stop()))
 
     async def _start(self) -> None:
+        config = self.config
         try:
-            self.tls = TlsContexts(self._tls_settings(self.config))
-        except CertificateError as error:
-            raise ConfigError(str(error)) from None
-        self._wheel.start()
-        self._ungauge = metrics.gauge("sessions", "Bound sessions.", self.server.sessions)
-        await self.server.start()
-        self._apply_limits()
-        self._apply_listeners()
+            super().startService()
+            config.make_data_dir()
+            self.tls = _contexts(config)
+            await self.server.start()
+            if not self.running:
+                raise CancelledError("stopped before it was up")
+            self._started = time.monotonic()
+            self._wheel.start()
+            self._ungauge = metrics.gauge("sessions", "Bound sessions.", self.server.sessions)
+            self._apply_limits(config)
+            await self._ports.open(config.listen.c2s)
+        except BaseException:
+            await self._stop()
+            raise
 
     async def _stop(self) -> None:
-        for _, port in self._listeners.values():
-            await _settled(port.stopListening())
-        await self._end_streams()
-        self._listeners.clear()
+        """Take down what is up, however far the start has come; what goes wrong is logged."""
+        for step in (self._ports.close, self._end_streams, self.server.stop, self._stop_rest):
+            try:
+                await step()
+            except Exception:
+                log.failure("stop-failed", Failure())
+        log.info("stopped")
+
+    async def _stop_rest(self) -> None:
         self._wheel.stop()
         if self._ungauge is not None:
             self._ungauge()
-        await self.server.stop()
-        await _settled(super().stopService())
-        log.info("stopped")
+            self._ungauge = None
+        stopping: Any = super().stopService()
+        if isinstance(stopping, Deferred):
+            await stopping
 
     async def _end_streams(self) -> None:
-        connections = [
-            connection for listener, _ in self._listeners.values() for connection in listener.connections
-        ]
-        for connection in connections:
-            connection.stream.end(StreamError("system-shutdown", "The server is going down"))
+        """Say good-bye, and wait for a while until all is sent and stored."""
+        waiting = DeferredList(self.server.end_sessions(DOWN), consumeErrors=True)
+        self._end(DOWN, lambda connection: True)
         deadline = self.reactor.seconds() + GOODBYE_S
-        while self.reactor.seconds() < deadline and any(
-            listener.connections for listener, _ in self._listeners.values()
-        ):
-            await deferLater(self.reactor, 0.01)
-        for listener, _ in self._listeners.values():
-            for connection in list(listener.connections):
-                connection.transport.abortConnection()
+        while self.reactor.seconds() < deadline and (self._ports.connections() or not waiting.called):
+            await deferLater(self.reactor, LOOK_S)
+        for connection in self._ports.connections():
+            connection.transport.abortConnection()
 
-    # -- listeners ------------------------------------------------------------------------
+    def _end(self, error: StreamError, which: Callable[[Connection], bool]) -> None:
+        for connection in self._ports.connections():
+            if which(connection):
+                connection.stream.end(error)
 
-    def _apply_limits(self) -> None:
-        limits = self.config.limits
-        self._admission.max_total = limits.max_unauthenticated if limits.enabled else None
-        self._admission.max_per_address = limits.max_unauthenticated_per_address if limits.enabled else None
+    # -- after the config ---------------------------------------------------------------------
+
+    def _listener(self, table: C2sListener) -> Listener:
+        listener = Listener(
+            "c2s", self._stream_settings(table), self.reactor, self._flusher, self._wheel,
+            self._admission, self.tls,
+            lambda connection: ClientStream(connection, self.hosts, listener.settings),
+        )  # fmt: skip
+        return listener
 
     def _stream_settings(self, table: C2sListener) -> StreamSettings:
         limits = self.config.limits
@@ -154,71 +192,49 @@ class Palaver(MultiService):
             language=self.config.general.language,
         )
 
-    def _apply_listeners(self) -> None:
-        """Open what is new, close what is gone; streams that are open stay. Raises `CannotListenError`."""
-        wanted = set(self.config.listen.c2s)
-        for table in [table for table in self._listeners if table not in wanted]:
-            _, port = self._listeners.pop(table)
-            port.stopListening()
-        for table in self.config.listen.c2s:
-            if table in self._listeners:
-                self._listeners[table][0].settings = self._stream_settings(table)
-            else:
-                self._listen(table)
-
-    def _listen(self, table: C2sListener) -> None:
-        settings = self._stream_settings(table)
-        listener = Listener(
-            "c2s", settings, self.reactor, self._flusher, self._wheel, self._admission, self.tls,
-            lambda connection: ClientStream(connection, self.hosts, listener.settings),
-        )  # fmt: skip
-        port = self.reactor.listenTCP(table.port, listener, backlog=table.backlog, interface=table.interface)
-        self._listeners[table] = (listener, port)
-
-    def addresses(self) -> list[str]:
-        """Give a text for every listener: kind, address, port, what it does about TLS."""
-        notes = {"direct": "TLS", "required": "STARTTLS", "optional": "STARTTLS optional", "off": "no TLS"}
-        found = []
-        for table, (listener, port) in self._listeners.items():
-            host = port.getHost()
-            address = f"[{host.host}]" if ":" in host.host else host.host
-            found.append(f"{listener.name} {address}:{host.port} ({notes[table.tls]})")
-        return found
-
-    @staticmethod
-    def _tls_settings(config: Config) -> TlsSettings:
-        def files(table: Certificate) -> CertificateFiles | None:
-            if table.certificate is None or table.key is None:
-                return None
-            return CertificateFiles(table.certificate, table.key)
-
-        hosts = {domain: files(table) for domain, table in config.tls.hosts.items()}
-        return TlsSettings(
-            config.general.data_dir,
-            config.general.hosts,
-            files(config.tls),
-            {domain: found for domain, found in hosts.items() if found is not None},
-            config.tls.client_ca,
-        )
-
-    def _reload_tls(self, config: Config) -> None:
-        try:
-            self.tls.reload(self._tls_settings(config))
-        except CertificateError as error:
-            raise ConfigError(str(error)) from None
+    def _apply_limits(self, config: Config) -> None:
+        limits = config.limits
+        self._admission.max_total = limits.max_unauthenticated if limits.enabled else None
+        self._admission.max_per_address = limits.max_unauthenticated_per_address if limits.enabled else None
 
     # -- while it runs --------------------------------------------------------------------------
 
     async def reload(self, config: Config) -> None:
-        """Apply another config, and certificates that have changed; no session ends. Raises `ConfigError`."""
-        if config.storage != self.config.storage or config.general.data_dir != self.config.general.data_dir:
+        """Apply another config, and certificates that have changed; sessions stay.
+
+        Only those of a host that is gone end, with ``host-gone``. Raises `ConfigError`, and then
+        nothing has changed.
+        """
+        await self._changing.run(lambda: Deferred.fromCoroutine(self._reload(config)))
+
+    async def _reload(self, config: Config) -> None:
+        old = self.config
+        if not self.running or self.tls is None:
+            raise ConfigError("the server does not run")
+        if config.storage != old.storage or config.general.data_dir != old.general.data_dir:
             raise ConfigError("storage and data_dir are changed by a restart, not by a reload")
-        self._reload_tls(config)
+        _contexts(config)
         self.config = config
-        await self.server.reload(config)
-        self._apply_limits()
-        self._apply_listeners()
+        take_back: Callable[[], Awaitable[None]] | None = None
+        try:
+            take_back = await self._ports.open(config.listen.c2s)
+            await self.server.reload(config)
+        except BaseException as error:
+            self.config = old
+            if take_back is not None:
+                await take_back()
+            if isinstance(error, CannotListenError):
+                raise ConfigError(str(error)) from error
+            raise
+        self.tls.reload(_tls_settings(config))
+        await self._ports.settle(config.listen.c2s, self._stream_settings)
+        self._apply_limits(config)
+        self._end(GONE, lambda connection: connection.stream.host not in (None, *self.hosts.values()))
         log.info("reloaded")
+
+    def addresses(self) -> list[str]:
+        """Give a text for every listener: kind, address, port, what it does about TLS."""
+        return self._ports.addresses()
 
     def status(self) -> dict[str, Any]:
         """Give what ``palaver status`` shows."""
@@ -232,5 +248,33 @@ class Palaver(MultiService):
         }
 
 
-async def _settled(waiting: Any) -> Any:
-    return await waiting if isinstance(waiting, Deferred) else waiting
+def _accounts_by(checker: Checkers) -> AccountsMaker:
+    def accounts(domain: str) -> CredAccounts | None:
+        found = checker.get(domain) if isinstance(checker, Mapping) else checker
+        return CredAccounts(found, domain) if found is not None else None
+
+    return accounts
+
+
+def _contexts(config: Config) -> TlsContexts:
+    """Read every certificate; raises `ConfigError`."""
+    try:
+        return TlsContexts(_tls_settings(config))
+    except CertificateError as error:
+        raise ConfigError(str(error)) from None
+
+
+def _tls_settings(config: Config) -> TlsSettings:
+    def files(table: Certificate) -> CertificateFiles | None:
+        if table.certificate is None or table.key is None:
+            return None
+        return CertificateFiles(table.certificate, table.key)
+
+    hosts = {domain: files(table) for domain, table in config.tls.hosts.items()}
+    return TlsSettings(
+        config.general.data_dir,
+        config.general.hosts,
+        files(config.tls),
+        {domain: found for domain, found in hosts.items() if found is not None},
+        config.tls.client_ca,
+    )

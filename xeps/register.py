@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from palaver import forms, jid
-from palaver.auth.accounts import AccountExists, NotSupported
+from palaver.auth.accounts import AccountExists, NoSuchAccount, NotSupported
 from palaver.auth.keys import InvalidPassword
 from palaver.auth.registration import Gate, RegistrationRules
 from palaver.errors import StanzaError, StorageError, StreamError
@@ -166,7 +166,8 @@ class Register(Module):
                 await self._remove(request, local, fields)
             else:
                 await self._change_password(request, local, fields)
-        except NotSupported:
+        except (NotSupported, NoSuchAccount):
+            # A guest has none, and the application's own are not ours to change.
             raise StanzaError("not-allowed", "This account is not kept here") from None
 
     async def _remove(self, request: Stanza, local: str, fields: dict[str, str]) -> None:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
 
 from palaver.auth.certificates import xmpp_addresses
 from palaver.auth.exchange import Challenge, Facts, Mechanism, SaslFailure, Success, local_of
+from palaver.auth.guests import new_guest
 from palaver.jid import InvalidJID, parse, prepare_local
 
 if TYPE_CHECKING:
     from palaver.interfaces import IAccounts
-
-# 128 bits: nobody guesses a guest's name, and no two guests have one.
-ANONYMOUS_LOCAL_BYTES = 16
 
 
 class Plain(Mechanism):
@@ -87,9 +84,13 @@ class External(Mechanism):
 class Anonymous(Mechanism):
     """One message, the trace information, which is not kept; the name is random."""
 
+    def __init__(self, secret: bytes, facts: Facts) -> None:
+        self._secret = secret
+        self._facts = facts
+
     def step(self, data: bytes) -> Deferred[Any] | Challenge | Success:
         """See `Mechanism`."""
-        return Success(secrets.token_hex(ANONYMOUS_LOCAL_BYTES), None, "ANONYMOUS", anonymous=True)
+        return Success(new_guest(self._secret, self._facts.domain), None, "ANONYMOUS", anonymous=True)
 
 
 async def log_in(accounts: IAccounts, local: str, mechanism: str) -> Success:

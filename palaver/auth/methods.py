@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from palaver.auth.accounts import StoredAccounts
-from palaver.auth.sasl import Authenticator, AuthSettings
+from palaver.auth.chain import ChainedAccounts
+from palaver.auth.guests import GuestAccounts
+from palaver.auth.sasl import MECHANISMS, Authenticator, AuthSettings
 from palaver.settings import Auth
 
 AccountsMaker = Callable[[str], Any]
-"""Takes a domain, gives the IAccounts of that host."""
+"""Takes a domain, gives the IAccounts of that host, or None for those in the storage."""
 
 SECRET_BYTES = 32
 
@@ -43,9 +45,24 @@ def accounts_for(
     login_kinds: Callable[[], list[str]],
     custom: AccountsMaker | None,
 ) -> Any:
-    """Give the IAccounts of a host: the embedding application's, or those in the storage."""
-    if custom is not None:
-        return custom(domain)
+    """Give the IAccounts of a host; ``custom`` takes the place of the method internal.
+
+    Raises ValueError when the application's checker cannot be used.
+    """
+    members: list[Any] = []
+    if "anonymous" in auth.methods:
+        members.append(GuestAccounts(secret, domain))
+    if "internal" in auth.methods:
+        own = custom(domain) if custom is not None else None
+        if own is None:
+            own = _stored_accounts(domain, auth, secret, storage, login_kinds)
+        members.append(own)
+    return members[0] if len(members) == 1 else ChainedAccounts(members)
+
+
+def _stored_accounts(
+    domain: str, auth: Auth, secret: bytes, storage: Any, login_kinds: Callable[[], list[str]]
+) -> StoredAccounts:
     return StoredAccounts(
         domain,
         storage,
@@ -57,12 +74,21 @@ def accounts_for(
 
 
 def authenticator_for(accounts: Any, auth: Auth, secret: bytes, external: bool) -> Authenticator:
-    """Give what begins the logins of a host; ``external``: client certificates are asked for."""
+    """Give what begins the logins of a host; ``external``: client certificates are asked for.
+
+    Raises ValueError when nobody could log in.
+    """
+    mechanisms: tuple[str, ...] | None = tuple(auth.sasl_mechanisms) if auth.sasl_mechanisms else None
+    if "internal" not in auth.methods:
+        # Nobody has a password, so nobody is asked for one.
+        mechanisms = tuple(name for name in mechanisms or MECHANISMS if name == "ANONYMOUS")
+        if not mechanisms:
+            raise ValueError("guests log in with ANONYMOUS, which is not among auth.sasl_mechanisms")
     return Authenticator(
         accounts,
         AuthSettings(
             secret=secret,
-            mechanisms=tuple(auth.sasl_mechanisms) if auth.sasl_mechanisms else None,
+            mechanisms=mechanisms,
             unencrypted_plain=auth.allow_unencrypted_plain_auth,
             anonymous="anonymous" in auth.methods,
             external=external,

@@ -102,7 +102,7 @@ class Authenticator:
         if mechanism == "EXTERNAL":
             return External(self._accounts, facts)
         if mechanism == "ANONYMOUS":
-            return Anonymous()
+            return Anonymous(self._settings.secret, facts)
         name = mechanism.removesuffix("-PLUS")
         return Scram(SCRAM[name], name != mechanism, self._accounts, facts, self._decoy)
 

@@ -32,7 +32,7 @@ IqAnswer = Any
 IqHandler = Callable[[Stanza], IqAnswer]
 
 
-class DuplicateRoute(Exception):
+class DuplicateRoute(ValueError):
     """Two modules want the same route; the server does not start."""
 
 

@@ -65,7 +65,10 @@ async def delete_account(host: Host, local: str, by: ISession | None = None) -> 
 
 
 async def forget_guest(host: Host, local: str) -> None:
-    """Delete what somebody without an account has stored, once the last session is gone. Raises StorageError."""
+    """Delete what somebody without an account has stored, once the last session is gone.
+
+    Raises StorageError.
+    """
     jid = JID(local, host.domain, "")
     await _fire(host, AccountDeleting(jid))
     deleted = host.storage.write(Batch().delete(host.domain, local).drop(host.domain, local))

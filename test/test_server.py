@@ -1,0 +1,192 @@
+"""The server without sockets: hosts, modules and components after a config, and back when one refuses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+import palaver.upstream  # noqa: F401
+from palaver.config import Config, ConfigError
+from palaver.modules import Module
+from palaver.plugin import ModuleMaker
+from palaver.server import Server
+from palaver.test.house import now
+
+from wokkel.subprotocols import XMPPHandler  # isort: skip
+
+happened: list[str] = []
+
+
+class Bot(XMPPHandler):
+    """Says when it comes and goes."""
+
+    def __init__(self, name: str, fails: bool) -> None:
+        super().__init__()
+        self.name = name
+        self.fails = fails
+
+    def connectionInitialized(self) -> None:
+        happened.append(f"{self.name} on")
+        if self.fails:
+            raise RuntimeError("a defect")
+
+    def connectionLost(self, reason: Any) -> None:
+        happened.append(f"{self.name} off")
+
+
+def bot(name: str = "bot", fails: bool = False) -> Bot:
+    """Give a handler; the callable of the tests' components."""
+    return Bot(name, fails)
+
+
+class Provider(Module):
+    """Has an option, and is needed by another module."""
+
+    def start(self) -> None:
+        happened.append("provider on")
+
+    def stop(self) -> None:
+        happened.append("provider off")
+
+
+class Waiting(Module):
+    """Starts and stops with coroutines, which are waited for."""
+
+    async def start(self) -> None:  # type: ignore[override]
+        happened.append("waiting on")
+
+    async def stop(self) -> None:  # type: ignore[override]
+        happened.append("waiting off")
+
+
+class Late(Module):
+    """Refuses after a while."""
+
+    async def start(self) -> None:  # type: ignore[override]
+        raise ValueError("not today")
+
+    def stop(self) -> None:
+        happened.append("late off")
+
+
+MAKERS = [
+    ModuleMaker(f"mod_{cls.__name__.lower()}", f"{__name__}.{cls.__name__}", "For tests", default=False)
+    for cls in (Provider, Waiting, Late)
+]
+
+
+class ServerCase(SynchronousTestCase):
+    """A server on storage in memory."""
+
+    def setUp(self) -> None:
+        happened.clear()
+        self.folder = self.mktemp()
+        self.clock = Clock()
+
+    def config(self, **tables: Any) -> Config:
+        """Give a config with some tables."""
+        base = {"general": {"data_dir": self.folder}, "storage": {"url": "memory"}}
+        return Config.from_dict({**base, **tables}, makers=MAKERS)
+
+    def serve(self, **tables: Any) -> Server:
+        """Give a running server, stopped after the test."""
+        server = Server(self.config(**tables), self.clock)
+        now(server.start())
+        self.addCleanup(lambda: now(server.stop()))
+        return server
+
+    def reload(self, server: Server, **tables: Any) -> None:
+        """Apply another config."""
+        now(server.reload(self.config(**tables)))
+
+    def components(self, **bots: Any) -> dict[str, Any]:
+        """Give ``[components]`` of bots below the hosts, by name, each with the callable's options."""
+        handler = f"{__name__}:bot"
+        return {f"{name}.@HOST@": {"handler": handler, "options": options} for name, options in bots.items()}
+
+
+class ComponentTests(ServerCase):
+    """Wokkel handlers by a config."""
+
+    def test_come_change_and_go(self) -> None:
+        """Components come, are replaced when their options change, and go; one that has not changed stays."""
+        server = self.serve(components=self.components(a={"name": "a"}, b={"name": "b"}))
+        self.assertEqual(happened, ["a on", "b on"])
+        self.reload(server, components=self.components(a={"name": "a"}, b={"name": "B"}, c={"name": "c"}))
+        self.assertEqual(happened[2:], ["b off", "B on", "c on"])
+        self.reload(server)
+        self.assertEqual(happened[5:], ["a off", "B off", "c off"])
+        self.assertEqual(list(server.router.services), ["localhost"])
+
+    def test_each_host(self) -> None:
+        """With @HOST@ there is one for each host."""
+        general = {"hosts": ["a.example", "b.example"], "data_dir": self.folder}
+        server = self.serve(general=general, components=self.components(bot={}))
+        self.assertEqual(
+            list(server.router.services), ["a.example", "b.example", "bot.a.example", "bot.b.example"]
+        )
+
+    def test_one_that_cannot_start(self) -> None:
+        """A component that cannot start is refused by name, and those before it go on as they were."""
+        server = self.serve(components=self.components(a={"name": "a"}), modules={"mod_provider": {}})
+        happened.clear()
+        with self.assertRaises(ConfigError) as caught:
+            self.reload(server, components=self.components(a={"name": "A"}, b={"name": "b", "fails": True}))
+        self.assertIn("b.localhost: its handlers cannot start", str(caught.exception))
+        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
+        self.assertEqual(
+            happened,
+            ["a off", "provider off", "A on", "b on", "b off", "A off", "provider on", "a on"],
+        )
+        self.assertEqual(list(server.router.services), ["localhost", "a.localhost"])
+        self.assertIn("mod_provider", server.hosts["localhost"].modules)
+
+    def test_wrong_options(self) -> None:
+        """Options that the callable does not take are a mistake before anything is touched."""
+        server = self.serve(components=self.components(a={"name": "a"}))
+        with self.assertRaises(ConfigError) as caught:
+            self.reload(server, components=self.components(a={"nam": "a"}))
+        self.assertIn("a.localhost", str(caught.exception))
+        self.assertEqual(happened, ["a on"])
+
+    def test_by_program(self) -> None:
+        """Handlers that the application started stay over a reload, and end when it or the server says so."""
+        server = self.serve()
+        end = server.host_handlers("One.localhost", bot("one"))
+        server.host_handlers("two.localhost", [bot("two")])
+        self.assertRaises(ValueError, server.host_handlers, "two.localhost", bot("three"))
+        self.reload(server)
+        self.assertEqual(list(server.router.services), ["localhost", "one.localhost", "two.localhost"])
+        end()
+        now(server.stop())
+        self.assertEqual(happened, ["one on", "two on", "one off", "two off"])
+
+
+class ModuleTests(ServerCase):
+    """Modules by a config."""
+
+    def test_coroutines(self) -> None:
+        """A module may start and stop with coroutines."""
+        server = self.serve(modules={"mod_waiting": {}})
+        self.reload(server)
+        self.assertEqual(happened, ["waiting on", "waiting off"])
+
+    def test_late_refusal(self) -> None:
+        """A module that refuses after a while leaves nothing behind."""
+        server = self.serve()
+        before = list(server.hosts["localhost"].modules)
+        with self.assertRaises(ConfigError) as caught:
+            self.reload(server, modules={"mod_late": {}})
+        self.assertEqual(str(caught.exception), "localhost: mod_late: not today")
+        self.assertEqual(happened, ["late off"])
+        self.assertEqual(list(server.hosts["localhost"].modules), before)
+
+    def test_order_of_hosts(self) -> None:
+        """The first host of the config is the first one, whenever it came."""
+        server = self.serve()
+        hosts = server.hosts
+        self.reload(server, general={"hosts": ["a.example", "localhost"], "data_dir": self.folder})
+        self.assertIs(server.hosts, hosts)
+        self.assertEqual(list(hosts), ["a.example", "localhost"])
