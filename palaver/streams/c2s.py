@@ -147,12 +147,13 @@ class ClientStream:
         """Take bytes as they came."""
         if self.state is State.CLOSED:
             return
-        if self._held is not None:
+        held = self._held
+        if held is not None:
             # A client that waits for its answer, as most do, is never paused.
             if not self._held_paused:
                 self._held_paused = True
                 self.connection.pause()
-            self._held.append(data)
+            held.append(data)
             return
         self._feeding = True
         try:
@@ -323,12 +324,14 @@ class ClientStream:
             return None
         name = NEGOTIATION.get((self.state, stanza.ns, stanza.name))
         try:
+            waiting: Deferred[Any] | None
             if name is not None:
-                waiting: Deferred[Any] | None = getattr(self, name)(stanza)
+                waiting = getattr(self, name)(stanza)
                 return waiting
             nonza = self.host.nonzas.get((stanza.ns, stanza.name)) if self.host is not None else None
             if nonza is not None:
-                return self.host.guard("nonza", nonza, stanza, self)
+                waiting = self.host.guard("nonza", nonza, stanza, self)
+                return waiting
             self._refuse(stanza)
         except StreamError as error:
             self.end(error)

@@ -40,7 +40,7 @@ class DeliveryCase(SynchronousTestCase):
     """Romeo writes; Juliet has the sessions of a test."""
 
     def build(self, sessions: dict[str, int | None] = NOBODY) -> None:
-        self.house = House()
+        self.house: Any = House()
         self.host = self.house.host
         self.romeo = self.house.login("romeo")
         self.juliet = {name: self.house.login("juliet", name) for name in sessions}
@@ -149,7 +149,7 @@ class UndeliveredTests(DeliveryCase):
     def test_verdicts(self) -> None:
         """Who keeps it says so; another module may drop it, refuse it, or leave it to the next one."""
         refused = ("juliet@example.org", "wait", "resource-constraint")
-        rows = (
+        rows: Any = (
             (HANDLED, []), (DROP, []), (StanzaError("resource-constraint"), [refused]),
             (None, [("juliet@example.org", "cancel", "service-unavailable")]),
             (StorageError("gone"), [("juliet@example.org", "wait", "internal-server-error")]),

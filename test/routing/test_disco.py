@@ -61,7 +61,7 @@ class HostTests(SynchronousTestCase):
     """What modules have together."""
 
     def setUp(self) -> None:
-        self.house = House()
+        self.house: Any = House()
         self.disco = self.house.host.disco
 
     def test_together(self) -> None:
@@ -104,8 +104,8 @@ class HostTests(SynchronousTestCase):
         for domain, hidden in names.items():
             self.house.router.add(SimpleNamespace(domain=domain, name=domain[:5], hidden=hidden))
         self.assertEqual(self.disco.items(), [("rooms.example.org", "rooms")])
-        hidden = [("rooms.example.org", "rooms"), ("secret.example.org", "secre")]
-        self.assertEqual(self.disco.items(hidden=True), hidden)
+        both = [("rooms.example.org", "rooms"), ("secret.example.org", "secre")]
+        self.assertEqual(self.disco.items(hidden=True), both)
 
     def test_answer(self) -> None:
         """The answer is well-formed whatever is announced, and names the node that was asked for."""

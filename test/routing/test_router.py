@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -19,6 +19,7 @@ class Service:
     """Keeps what it gets."""
 
     name = ""
+    send: Any
 
     def __init__(self, domain: str) -> None:
         self.domain = domain
@@ -33,8 +34,8 @@ class RouterTests(SynchronousTestCase):
     """A router with one service."""
 
     def setUp(self) -> None:
-        self.router = Router()
-        self.service: Any = Service("example.org")
+        self.router = cast(Any, Router())
+        self.service = Service("example.org")
         self.remove = self.router.add(self.service)
         self.romeo: Any = Service("romeo's session")
         self.romeo.send = lambda answer: self.romeo.got.append(answer)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
@@ -23,7 +24,7 @@ class SessionCase(SynchronousTestCase):
     """Romeo and Juliet, connected."""
 
     def setUp(self) -> None:
-        self.house = House(Roster)
+        self.house: Any = House(Roster)
         self.host = self.house.host
         self.romeo = self.house.login("romeo")
         self.juliet = self.house.login("juliet", "balcony")
@@ -48,7 +49,7 @@ class InTests(SessionCase):
     def test_verdicts(self) -> None:
         """A phase may let a stanza pass, change it, stop it, or answer; now or later."""
         reply = stanza("<message id='reply'/>")
-        rows = (
+        rows: Any = (
             (None, ["m"], []), (lambda stanza: stanza.replace(id="n"), ["n"], []),
             (DROP, [], []), (HANDLED, [], []), (Reply(reply), [], ["reply"]),
         )  # fmt: skip
@@ -98,7 +99,7 @@ class OutTests(SessionCase):
 
     def test_verdicts(self) -> None:
         """The last phase may let a stanza pass, change it or hold it; it is taken then."""
-        rows = ((None, ["m"]), (lambda stanza: stanza.replace(id="n"), ["n"]), (DROP, []), (HANDLED, []))
+        rows: Any = ((None, ["m"]), (lambda stanza: stanza.replace(id="n"), ["n"]), (DROP, []), (HANDLED, []))
         for answer, there in rows:
             remove = self.phase(TO_SESSION, answer)
             taken = self.juliet.session.send(stanza(MESSAGE))
@@ -147,6 +148,10 @@ class OutTests(SessionCase):
         self.assertTrue(verifyObject(ISession, session))
 
 
+def _wait(gate: Deferred[None], event: object) -> Deferred[None]:
+    return gate
+
+
 class EndTests(SessionCase):
     """How a session ends."""
 
@@ -185,8 +190,8 @@ class EndTests(SessionCase):
             gates: list[Deferred[None]] = [Deferred(), Deferred()]
             client = self.house.login("romeo", "garden", "<presence/>")
             removes = [
-                self.host.events.add(BecameUnavailable, "a", lambda event, gate=gates[0]: gate),
-                self.host.events.add(SessionUnbound, "b", lambda event, gate=gates[1]: gate),
+                self.host.events.add(BecameUnavailable, "a", partial(_wait, gates[0])),
+                self.host.events.add(SessionUnbound, "b", partial(_wait, gates[1])),
             ]
             waiting: Any = client.session.unbind()
             first, second = gates if event is BecameUnavailable else reversed(gates)

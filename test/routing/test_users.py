@@ -34,7 +34,7 @@ class BindCase(SynchronousTestCase):
     """A host without sessions."""
 
     def setUp(self) -> None:
-        self.house = House(Roster)
+        self.house: Any = House(Roster)
         self.host = self.house.host
 
     def bind(self, resource: str | None = "orchard", local: str = "romeo", documents: Any = None) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from twisted.internet.abstract import FileDescriptor
 from twisted.internet.address import IPv4Address
@@ -36,7 +36,7 @@ class Socket(FileDescriptor):
 
     def __init__(self, protocol: Any) -> None:
         self.selector = Selector()
-        super().__init__(self.selector)
+        super().__init__(cast(Any, self.selector))
         self.protocol = protocol
         self.connected = True
         self.room = PLENTY
@@ -143,11 +143,11 @@ class TcpCase(SynchronousTestCase):
         self.addCleanup(self.wheel.stop)
         self.admission = Admission(None, None)
         self.flusher = Flusher(self.clock)
-        self.listener = Listener(
+        self.listener: Any = Listener(
             "c2s", StreamSettings(**{"tls": "off"} | settings), self.clock, self.flusher,
             self.wheel, self.admission, Tls(), Stream,
         )  # fmt: skip
-        self.connection: Any = self.listener.buildProtocol(IPv4Address("TCP", ADDRESS, 50123))
+        self.connection = cast(Any, self.listener.buildProtocol(IPv4Address("TCP", ADDRESS, 50123)))
         self.socket = Socket(self.connection)
         self.connection.makeConnection(self.socket)
         self.stream = self.connection.stream

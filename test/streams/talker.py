@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
-from typing import Any
+from typing import Any, cast
 
 from palaver.auth.sasl import Authenticator, AuthSettings
 from palaver.streams.c2s import ClientStream
@@ -80,9 +80,9 @@ class Talker:
     def __init__(self, house: House | None = None, *, secure: bool = False, **settings: Any) -> None:
         """Take the stream's settings; without TLS unless they say otherwise."""
         self.house = house or House()
-        self.host = self.house.host
+        self.host: Any = self.house.host
         if self.host.authenticator is None:
-            self.accounts: Any = FixedAccounts(romeo="pencil", juliet="balcony")
+            self.accounts = cast(Any, FixedAccounts(romeo="pencil", juliet="balcony"))
             self.host.authenticator = Authenticator(
                 self.accounts, AuthSettings(b"secret", unencrypted_plain=True)
             )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -15,10 +17,12 @@ from palaver.test.streams.talker import (
     END,
     HEADER,
     PROCEED,
+    SASL,
     SERVER_HEADER,
     STARTTLS,
     TLS,
     Talker,
+    auth,
     bind,
     bound,
     condition,
@@ -119,12 +123,13 @@ class OpeningTests(SynchronousTestCase):
             self.assertEqual(talker.send("<message/>"), "")
 
 
+REGISTER = "<iq type='get' id='r'><query xmlns='jabber:iq:register'/></iq>"
 # What does not belong where it comes, by stage.
 TOO_EARLY = {
     "<message/>": "not-authorized",
     "<presence/>": "not-authorized",
     "<iq type='get' id='1'><query xmlns='jabber:iq:roster'/></iq>": "not-authorized",
-    "<iq type='get' id='1'><query xmlns='jabber:iq:register'/></iq>": "not-authorized",
+    REGISTER: "not-authorized",
     "<hello xmlns='urn:example:hello'/>": "unsupported-stanza-type",
     "<message xmlns='jabber:server'/>": "unsupported-stanza-type",
     f"<proceed xmlns='{TLS}'/>": "policy-violation",
@@ -165,8 +170,7 @@ class OrderTests(SynchronousTestCase):
 
         talker.host.provide(Registration(), IRegistration)
         talker.send(HEADER)
-        request = "<iq type='get' id='r'><query xmlns='jabber:iq:register'/></iq>"
-        self.assertEqual(talker.send(request + plain()) + talker.send(HEADER), "")
+        self.assertEqual(talker.send(REGISTER + plain()) + talker.send(HEADER), "")
         gate.callback(None)
         text = talker.take()
         self.assertTrue(text.startswith("<iq type='result' id='r'/><success"), text)
@@ -217,20 +221,16 @@ class TlsTests(SynchronousTestCase):
         """An attempt to log in does not go on within TLS."""
         talker = Talker(tls="optional")
         talker.send(HEADER)
-        talker.send("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'/>" + STARTTLS)
+        talker.send(auth("PLAIN") + STARTTLS)
         talker.send(HEADER)
-        answer = talker.send(
-            "<response xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>AHJvbWVvAHBlbmNpbA==</response>"
-        )
+        answer = talker.send(f"<response xmlns='{SASL}'>AHJvbWVvAHBlbmNpbA==</response>")
         self.assertIn("<not-authorized/>", answer)
 
 
 def refusal(text: str):
     """Give (condition, type) of an error stanza."""
-    found = parse_element(text.encode()).firstChildElement()
-    while found.name != "error":
-        found = found.parent.children[found.parent.children.index(found) + 1]
-    return found.firstChildElement().name, found["type"]
+    error = next(node for node in parse_element(text.encode()).elements() if node.name == "error")
+    return error.firstChildElement().name, error["type"]
 
 
 class BindTests(SynchronousTestCase):
@@ -272,11 +272,12 @@ class BindTests(SynchronousTestCase):
 
     def test_roster_unread(self) -> None:
         """A roster that cannot be read keeps the client out, and it may try again."""
-        load = self.talker.house.storage.documents.list
+        documents: Any = self.talker.house.storage.documents
+        load = documents.list
         self.talker.stream.documents = None
-        self.talker.house.storage.documents.list = lambda *args, **more: fail(StorageError("gone"))
+        documents.list = lambda *args, **more: fail(StorageError("gone"))
         self.assertEqual(refusal(self.talker.send(bind("orchard"))), ("internal-server-error", "wait"))
-        self.talker.house.storage.documents.list = load
+        documents.list = load
         self.assertEqual(self.talker.send(bind("orchard")), bound("romeo@example.org/orchard"))
 
     def test_lost_while_binding(self) -> None:
@@ -294,6 +295,7 @@ class BindTests(SynchronousTestCase):
     def test_unexpected(self) -> None:
         """A defect in what is read at the binding is logged and told; the stream lives."""
         self.talker.stream.documents = None
-        self.talker.house.storage.documents.list = lambda *args, **more: succeed(5)
+        documents: Any = self.talker.house.storage.documents
+        documents.list = lambda *args, **more: succeed(5)
         self.assertEqual(refusal(self.talker.send(bind("orchard")))[0], "internal-server-error")
         self.assertEqual(len(self.flushLoggedErrors(TypeError)), 1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -31,7 +33,7 @@ class StanzaCase(SynchronousTestCase):
     def setUp(self) -> None:
         metrics.reset()
         self.house = House()
-        self.host = self.house.host
+        self.host: Any = self.house.host
         self.gates: list[Deferred[None]] = []
         self.order: list[str] = []
         self.route("wait", self.wait)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from palaver import metrics
@@ -65,7 +67,7 @@ class BeforeLoginTests(SynchronousTestCase):
     def test_no_way_in(self) -> None:
         """A stream on which nobody can log in ends, and says why."""
         house = House()
-        accounts = FixedAccounts()
+        accounts: Any = FixedAccounts()
         accounts.hashes = ()
         house.host.authenticator = Authenticator(accounts, AuthSettings(b"secret"))
         text = Talker(house).send(HEADER)
@@ -77,7 +79,7 @@ class AfterLoginTests(SynchronousTestCase):
 
     def test_order(self) -> None:
         """Binding comes first, the old session is optional, then what modules have; TLS and SASL are over."""
-        house = House()
+        house: Any = House()
         for name in ("sm", "csi"):
             house.host.add_stream_feature(lambda stream, name=name: f"<{name} xmlns='urn:{name}'/>".encode())
         house.host.add_stream_feature(lambda stream: None)
@@ -89,7 +91,7 @@ class AfterLoginTests(SynchronousTestCase):
     def test_module_that_fails(self) -> None:
         """A module whose feature fails is left out and counted; the login goes on."""
         metrics.reset()
-        house = House()
+        house: Any = House()
         house.host.add_stream_feature(lambda stream: 1 / 0)
         self.assertEqual(names(parsed(Talker(house).authenticate())), ["bind", "session", "limits"])
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 2, "before the login and after it")
