@@ -66,6 +66,15 @@ class OrderTests(StanzaCase):
         self.assertEqual((self.ids(self.juliet), self.ids(self.romeo)), (["5"], ["2", "4"]))
         self.assertEqual(self.romeo.connection.calls, [])
 
+    def test_spoofed(self) -> None:
+        """Whoever a client says that it is: its stanzas are from its full JID, waiting or not."""
+        for sender in ("juliet@example.org/balcony", "example.org", "romeo@example.org/other", "a@b@c", ""):
+            spoofed = message("m").replace("<message", f"<message from='{sender}'")
+            self.romeo.send(spoofed + iq("w") + spoofed)
+            self.gates.pop().callback(None)
+            text = self.juliet.take()
+            self.assertEqual((text.count("from="), text.count("from='romeo@example.org/orchard'")), (2, 2))
+
     def test_only_its_own_session(self) -> None:
         """Nobody else waits, not even another session of the same account."""
         other = Talker(self.house).log_in(resource="garden")
@@ -233,7 +242,7 @@ class EndTests(StanzaCase):
         """Whom the server ends, that one's later stanzas are not obeyed."""
         self.romeo.send(iq("1") + message("2"))
         self.romeo.stream.end(StreamError("reset"))
-        self.assertEqual(self.romeo.take(), error("reset"))
+        self.assertEqual((self.romeo.take(), self.romeo.stream.session), (error("reset"), None))
         self.gates[0].callback(None)
         self.assertEqual((self.ids(self.juliet), self.romeo.take()), ([], ""))
 
