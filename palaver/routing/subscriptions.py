@@ -124,9 +124,9 @@ async def _sent(host: Host, local: str, roster: Roster, stanza: Stanza) -> Follo
     if travels:
         follow_ups.append(stanza)
         if kind == "subscribed":
-            follow_ups.append(_shown(host, local, contact))
             if new.subscription == "both" and user is not None and user.available():
                 follow_ups.append(announce.probe(user.bare, contact))
+            follow_ups.append(_shown(host, local, contact))
     return follow_ups
 
 

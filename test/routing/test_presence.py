@@ -490,7 +490,7 @@ class SubscriptionTests(PresenceCase):
         self._send(self.romeo, "subscribed", REMOTE)
         self.assertEqual(
             self.elsewhere.take(),
-            [("subscribed", ROMEO, REMOTE), (None, f"{ROMEO}/r", REMOTE), ("probe", ROMEO, REMOTE)],
+            [("subscribed", ROMEO, REMOTE), ("probe", ROMEO, REMOTE), (None, f"{ROMEO}/r", REMOTE)],
         )
 
     def test_local_request_is_not_repeated(self):
