@@ -135,6 +135,13 @@ class IRegistration(Interface):
         """
 
 
+class ICarbons(Interface):
+    """Copies of an account's messages for its other sessions (XEP-0280)."""
+
+    def enable(session):
+        """Switch copies on for a session; a session that has ended, or has them already, is left as it is."""
+
+
 # -- accounts and what the outside world may own --------------------------------------
 
 
@@ -242,6 +249,9 @@ class IStorage(Interface):
 
     def write(batch):
         """Commit a palaver.storage.Batch atomically; the Deferred fires when it is durable.
+
+        It fires with None; or, when entries were there already (see palaver.storage.AppendEntry), with
+        a dictionary from the id of each of them to the id that it was stored with before.
 
         Fails with StorageError, or with Conflict when a condition of the batch does not hold;
         nothing is written then. A read sees every write whose Deferred has fired.

@@ -183,13 +183,11 @@ class _Log:
             if not self.refs[entry.ref]:
                 del self.refs[entry.ref]
 
-    def repeats(self, entry: Entry, window: int) -> bool:
-        """Say whether an entry with this one's ref lies within ``window`` ids before it."""
-        if entry.ref is None:
-            return False
-        same = self.refs.get(entry.ref, ())
+    def repeated(self, entry: Entry, window: int) -> int | None:
+        """Give the id of the last entry with this one's ref within ``window`` ids before it, if any."""
+        same = self.refs.get(entry.ref, ()) if window and entry.ref is not None else ()
         at = bisect_right(same, entry.id)
-        return at > 0 and same[at - 1] >= entry.id - window
+        return same[at - 1] if at > 0 and same[at - 1] >= entry.id - window else None
 
     def within(self, query: LogQuery) -> list[int]:
         """Give the ids inside the bounds of a query."""
@@ -230,16 +228,18 @@ class MemoryLogs:
         """See `ILogs`."""
         return succeed(sum(1 for _ in self._matching(host, owner, kind, query or EVERYTHING)))
 
-    def append(self, change: AppendEntry, undo: Undo) -> None:
-        """Apply one change; raises `Conflict` when the id is taken."""
+    def append(self, change: AppendEntry, undo: Undo) -> int | None:
+        """Apply one change; gives the id of the entry that is there already. Raises `Conflict` for a taken id."""
         entry = change.entry
         log = self._kinds.setdefault((entry.host, entry.kind), {}).setdefault(entry.owner, _Log())
-        if log.repeats(entry, change.window):
-            return
+        repeated = log.repeated(entry, change.window)
+        if repeated is not None:
+            return repeated
         if entry.id in log.entries:
             raise Conflict(f"{entry.kind} {entry.id} of {entry.owner} is there")
         log.add(entry)
         undo.append(partial(log.remove, entry.id))
+        return None
 
     def delete(self, change: DeleteEntries, undo: Undo) -> None:
         """Apply one change."""
@@ -287,26 +287,29 @@ class MemoryStorage:
         self._stopped = True
         return succeed(None)
 
-    def write(self, batch: Batch) -> Deferred[None]:
+    def write(self, batch: Batch) -> Deferred[dict[int, int] | None]:
         """See `IStorage`."""
         if self._stopped:
             return fail(StorageError("the storage is stopped"))
         undo: Undo = []
+        repeats: dict[int, int] = {}
         try:
             for change in batch.changes:
-                self._apply(change, undo)
+                self._apply(change, undo, repeats)
         except (Conflict, TypeError, ValueError) as error:
             for step in reversed(undo):
                 step()
             return fail(error)
-        return succeed(None)
+        return succeed(repeats or None)
 
-    def _apply(self, change: Change, undo: Undo) -> None:
+    def _apply(self, change: Change, undo: Undo, repeats: dict[int, int]) -> None:
         if isinstance(change, PutDocument):
             self.documents.put(change, undo)
         elif isinstance(change, DeleteDocuments):
             self.documents.delete(change, undo)
         elif isinstance(change, AppendEntry):
-            self.logs.append(change, undo)
+            same = self.logs.append(change, undo)
+            if same is not None:
+                repeats[change.entry.id] = same
         else:
             self.logs.delete(change, undo)

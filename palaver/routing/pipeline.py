@@ -23,12 +23,14 @@ class Direction(Enum):
     """Which way a stanza goes."""
 
     FROM_CLIENT = "from-client"
+    SENT = "sent"
     TO_USER = "to-user"
     TO_SESSION = "to-session"
     UNDELIVERED = "undelivered"
 
 
 FROM_CLIENT = Direction.FROM_CLIENT
+SENT = Direction.SENT
 TO_USER = Direction.TO_USER
 TO_SESSION = Direction.TO_SESSION
 UNDELIVERED = Direction.UNDELIVERED
@@ -43,6 +45,11 @@ TABLE: dict[Direction, dict[str, tuple[str, ...]]] = {
         "archive": ("mod_mam", "mod_inbox"),
         "copy": ("mod_carboncopy",),
         "notice": ("mod_last", "mod_event_pusher"),
+    },
+    # a stanza from a local session, once the router is done with it; what it is changed to travels no further
+    Direction.SENT: {
+        "archive": ("mod_mam",),
+        "copy": ("mod_carboncopy",),
     },
     # a stanza for a local account, before its sessions are chosen
     Direction.TO_USER: {
@@ -105,11 +112,13 @@ class Pipeline:
         self._resolved: dict[tuple[Direction, str], tuple[Step, ...]] = {}
         # Read for every stanza, so each direction has a plain dictionary of its own.
         self.from_client: dict[str, tuple[Step, ...]] = {}
+        self.sent: dict[str, tuple[Step, ...]] = {}
         self.to_user: dict[str, tuple[Step, ...]] = {}
         self.to_session: dict[str, tuple[Step, ...]] = {}
         self.undelivered: dict[str, tuple[Step, ...]] = {}
         self._by_direction = {
             Direction.FROM_CLIENT: self.from_client,
+            Direction.SENT: self.sent,
             Direction.TO_USER: self.to_user,
             Direction.TO_SESSION: self.to_session,
             Direction.UNDELIVERED: self.undelivered,
@@ -143,6 +152,11 @@ class Pipeline:
             resolved[name] = tuple(steps)
         else:
             resolved.pop(name, None)
+        # Where nothing is done with a stanza before it is routed, nobody looks at what is done after.
+        if name in self.sent:
+            self.from_client.setdefault(name, ())
+        elif not self.from_client.get(name, True):
+            del self.from_client[name]
 
     def rows(self) -> list[tuple[str, str, str, str]]:
         """Give (direction, stanza name, phase, module) for every step, in order of execution."""

@@ -12,7 +12,7 @@ from palaver.events import SessionUnbound
 from palaver.interfaces import ISession, IStream
 from palaver.jid import JID
 from palaver.routing import announce, presence
-from palaver.routing.pipeline import Drop, Handled, Reply, Verdict, run
+from palaver.routing.pipeline import Drop, Handled, Reply, Step, Verdict, run
 from palaver.routing.roster import SUBSCRIPTION_TYPES
 from palaver.stanza import Stanza
 
@@ -68,10 +68,27 @@ class Session:
 
     def _routed(self, outcome: Stanza | Verdict) -> Deferred[Any] | None:
         if isinstance(outcome, Stanza):
-            return self._route(outcome)
+            waiting = self._route(outcome)
+            steps = self.host.pipeline.sent.get(outcome.name)
+            return waiting if steps is None else self._finish(steps, outcome, waiting)
         if isinstance(outcome, Reply):
             self.send(outcome.stanza)
         return None
+
+    def _finish(
+        self, steps: tuple[Step, ...], stanza: Stanza, waiting: Deferred[Any] | None
+    ) -> Deferred[Any] | None:
+        """Take a stanza through the SENT phases once the router is done with it."""
+        if waiting is not None:
+            return waiting.addCallback(lambda _: self._finish(steps, stanza, None))
+        outcome = run(steps, stanza, self)
+        if isinstance(outcome, Deferred):
+            return outcome.addCallback(self._finished)
+        return self._finished(outcome)
+
+    def _finished(self, outcome: Stanza | Verdict) -> None:
+        if isinstance(outcome, Reply):
+            self.send(outcome.stanza)
 
     def _route(self, stanza: Stanza) -> Deferred[Any] | None:
         if stanza.name == "presence":

@@ -17,7 +17,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError, SQLAlchemyError
 from palaver import metrics
 from palaver.storage import Conflict
 from palaver.storage.sql.lane import CONTENT_ERRORS, Lane, storage_error
-from palaver.storage.sql.steps import Plan, run
+from palaver.storage.sql.steps import Plan, repeated, run
 
 # What the content of one batch can make a driver raise; the rest of the group is not concerned.
 Refused = (SQLAlchemyError, Conflict, *CONTENT_ERRORS)
@@ -31,7 +31,7 @@ class Writer(Lane[Plan]):
 
 
 def commit_group(connection: Connection, plans: Sequence[Plan]) -> list[Any]:
-    """Commit plans in one transaction; gives None or an exception for each.
+    """Commit plans in one transaction; gives for each what `IStorage.write` fires with, or an exception.
 
     Raises when the database cannot commit; nothing is written then. It is not tried again: whoever
     waits learns of it and decides.
@@ -46,20 +46,20 @@ def commit_group(connection: Connection, plans: Sequence[Plan]) -> list[Any]:
 def _commit_all(connection: Connection, plans: Sequence[Plan]) -> list[Any]:
     try:
         with connection.begin():
-            run(plans, connection)
+            repeats = run(plans, connection)
     except OperationalError:
         # Disk, locks, the way to the server: no batch is to blame.
         raise
     except Refused:
         with connection.begin():
             return [_commit_one(connection, plan) for plan in plans]
-    return [None] * len(plans)
+    return [repeated(plan, repeats) for plan in plans] if repeats else [None] * len(plans)
 
 
-def _commit_one(connection: Connection, plan: Plan) -> Exception | None:
+def _commit_one(connection: Connection, plan: Plan) -> Exception | dict[int, int] | None:
     try:
         with connection.begin_nested():
-            run([plan], connection)
+            return repeated(plan, run([plan], connection))
     except OperationalError:
         raise
     except IntegrityError as error:
@@ -68,4 +68,3 @@ def _commit_one(connection: Connection, plan: Plan) -> Exception | None:
         return storage_error(error)
     except (Conflict, *CONTENT_ERRORS) as error:
         return error
-    return None

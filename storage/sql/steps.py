@@ -23,8 +23,10 @@ from palaver.storage.sql import documents, fulltext, logs, upserts
 from palaver.storage.sql.prepared import Prepared, Row, Statements, padded
 
 # A function that applies a list of items, and one item of its.
-Step = Callable[[Connection, list[Any]], object]
+Step = Callable[[Connection, list[Any]], "Repeats | None"]
 Planned = tuple[Step, Any]
+# By host, owner, kind and id of entries that were there already: the ids that they were stored with.
+Repeats = dict[tuple[str, str, str, int], int]
 # The columns of a document, and its tags.
 DocumentItem = tuple[Row, tuple[str, ...]]
 
@@ -45,18 +47,28 @@ class Plan:
         return len(self.documents) + len(self.logs)
 
 
-def run(plans: Sequence[Plan], connection: Connection) -> None:
-    """Apply plans in order, neighbouring items of one step together.
+def run(plans: Sequence[Plan], connection: Connection) -> Repeats:
+    """Apply plans in order, neighbouring items of one step together; gives what was not stored again.
 
     Raises `Conflict`, or what the driver raises.
     """
+    repeats: Repeats = {}
     tracks: Iterable[Iterable[Planned]] = (
         (planned for plan in plans for planned in plan.documents),
         (planned for plan in plans for planned in plan.logs),
     )
     for track in tracks:
         for step, items in groupby(track, itemgetter(0)):
-            step(connection, [item for _, item in items])
+            found = step(connection, [item for _, item in items])
+            if found:
+                repeats |= found
+    return repeats
+
+
+def repeated(plan: Plan, repeats: Repeats) -> dict[int, int] | None:
+    """Give the ids of one plan's entries that were there already, by their new ones; None when none was."""
+    entries = [item.entry for _, item in plan.logs if isinstance(item, AppendEntry)]
+    return {entry.id: repeats[entry[:4]] for entry in entries if entry[:4] in repeats} or None
 
 
 class Steps:
@@ -133,34 +145,39 @@ class Steps:
 
     # -- logs -----------------------------------------------------------------------
 
-    def _append_entries(self, connection: Connection, items: list[AppendEntry]) -> None:
-        entries = self._fresh(connection, items)
+    def _append_entries(self, connection: Connection, items: list[AppendEntry]) -> Repeats:
+        entries, repeats = self._fresh(connection, items)
         if not entries:
-            return
+            return repeats
         get = self._statements.get
         worded = any(entry.text is not None for entry in entries)
         last = get(fulltext.last_entry, ()).read(connection, ()) if worded else []
         get(logs.append, logs.COLUMNS).write(connection, entries)
         if worded:
             get(fulltext.add, ("last",)).write(connection, last)
+        return repeats
 
-    def _fresh(self, connection: Connection, items: list[AppendEntry]) -> list[Entry]:
-        """Leave out the entries whose ref is there, from before or from earlier in the list."""
+    def _fresh(self, connection: Connection, items: list[AppendEntry]) -> tuple[list[Entry], Repeats]:
+        """Take out the entries whose ref is there, from before or from earlier in the list."""
         lows: dict[Row, int] = {}
         for entry, window in items:
             if window and entry.ref is not None:
                 ref = _ref(entry)
                 lows[ref] = min(entry.id - window, lows.get(ref, logs.MAX_ID))
         known = self._known_refs(connection, lows)
-        fresh = []
+        fresh: list[Entry] = []
+        repeats: Repeats = {}
         for entry, window in items:
             ids = known.get(_ref(entry)) if known else None
             if ids is not None:
-                if window and any(entry.id - window <= id <= entry.id for id in ids):
-                    continue
+                if window:
+                    same = max((id for id in ids if entry.id - window <= id <= entry.id), default=None)
+                    if same is not None:
+                        repeats[entry[:4]] = same
+                        continue
                 ids.append(entry.id)
             fresh.append(entry)
-        return fresh
+        return fresh, repeats
 
     def _known_refs(self, connection: Connection, lows: dict[Row, int]) -> dict[Row, list[int]]:
         """Give the stored ids of each ref, from the lowest that matters on."""

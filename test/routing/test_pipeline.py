@@ -11,6 +11,7 @@ from palaver.routing.pipeline import (
     DROP,
     FROM_CLIENT,
     HANDLED,
+    SENT,
     TABLE,
     TO_USER,
     Direction,
@@ -65,6 +66,15 @@ class OrderTests(SynchronousTestCase):
         self.assertEqual(self.seen, ["mod_mam"])
         undo[1]()
         self.assertEqual(self.pipeline.from_client, {})
+
+    def test_sent_alone(self) -> None:
+        """What happens after the routing is seen even when nothing happens before, and not for ever."""
+        before = self.add("guard", "mod_blocking")
+        after = self.pipeline.add(SENT, "copy", ("message",), "mod_carboncopy", lambda stanza, context: None)
+        before()
+        self.assertIs(run(self.pipeline.from_client["message"], MESSAGE, None), MESSAGE)
+        after()
+        self.assertEqual((self.pipeline.from_client, self.pipeline.sent), ({}, {}))
 
     def test_rows(self) -> None:
         """The printed table has a row a step, in order of execution."""

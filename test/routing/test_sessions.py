@@ -5,14 +5,14 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from palaver.errors import StanzaError, StreamError
 from palaver.events import BecameAvailable, BecameUnavailable, SessionUnbound
 from palaver.interfaces import ISession
-from palaver.routing.pipeline import DROP, FROM_CLIENT, HANDLED, TO_SESSION, Reply
+from palaver.routing.pipeline import DROP, FROM_CLIENT, HANDLED, SENT, TO_SESSION, TO_USER, Reply
 from palaver.test.house import House, now, stanza
 from palaver.xeps.roster import Roster
 
@@ -92,6 +92,52 @@ class InTests(SessionCase):
             now(waiting)
             self.assertEqual((self.juliet.take(), told, client.session.presence), ([], [], None))
             remove()
+
+
+class SentTests(SessionCase):
+    """What happens once a stanza was routed."""
+
+    def sent(self, answer: Any) -> None:
+        """Have a module answer when a message was routed; what it is given is kept."""
+        self.seen: list[Any] = []
+
+        def handler(message: Any, session: Any) -> Any:
+            self.seen.append((message.id, len(self.juliet.received), session.jid.full))
+            return answer
+
+        self.host.pipeline.add(SENT, "archive", ("message",), "mod_mam", handler)
+
+    def test_after_the_delivery(self) -> None:
+        """The phase comes when the addressee has the stanza; what it makes of it goes nowhere."""
+        self.sent(stanza("<message id='changed'/>"))
+        self.assertIsNone(self.romeo.send(MESSAGE))
+        self.assertEqual((self.seen, self.ids(self.juliet)), ([("m", 1, ROMEO)], ["m"]))
+
+    def test_waits_for_the_delivery(self) -> None:
+        """A delivery that waits is waited for, and so is the phase itself."""
+        self.sent(late := Deferred())
+        self.phase(TO_USER, guard := Deferred())
+        done: list[Any] = []
+        self.romeo.send(MESSAGE).addCallback(done.append)
+        self.assertEqual(self.seen, [])
+        guard.callback(None)
+        self.assertEqual((self.seen, done), ([("m", 1, ROMEO)], []))
+        late.callback(None)
+        self.assertEqual(done, [None])
+
+    def test_failure(self) -> None:
+        """When the phase fails the sender gets an error."""
+        self.sent(fail(StanzaError("internal-server-error")))
+        self.romeo.send(MESSAGE)
+        (error,) = self.romeo.take()
+        self.assertEqual((error["type"], error["id"]), ("error", "m"))
+
+    def test_not_sent(self) -> None:
+        """What was stopped on its way was not sent."""
+        self.sent(None)
+        self.phase(FROM_CLIENT, DROP)
+        self.romeo.send(MESSAGE)
+        self.assertEqual(self.seen, [])
 
 
 class OutTests(SessionCase):

@@ -188,6 +188,24 @@ class LogsConformance(Base):
         await gatherResults([self.storage.write(batch) for batch in batches])
         self.assertEqual(await self.ids(after=4), [5, 99])
 
+    async def test_what_a_repeat_is_told(self):
+        """Whoever writes an entry that is there learns the id that it has; nobody else learns anything."""
+        first = Batch().append(self.entry(100, ref="id1"), 50)
+        again = Batch().append(self.entry(120, ref="id1"), 50).append(self.entry(121, ref="id2"), 50)
+        other = Batch().append(self.entry(120, ref="id1", owner="juliet"), 50)
+        told = await gatherResults([self.storage.write(batch) for batch in (first, again, other)])
+        self.assertEqual(told, [None, {120: 100}, None])
+        later = Batch().append(self.entry(140, ref="id1"), 50).put(HOST, "romeo", "note", "", {})
+        self.assertEqual(await self.storage.write(later), {140: 100})
+
+    async def test_a_repeat_beside_a_conflict(self):
+        """A repeat is told the same when another batch of its group fails."""
+        await self.append(1, ref="id1")
+        taken = self.storage.write(Batch().append(self.entry(1)))
+        again = self.storage.write(Batch().append(self.entry(9, ref="id1"), 50))
+        await self.assertFailure(taken, Conflict)
+        self.assertEqual(await again, {9: 1})
+
     async def test_many_refs(self):
         """More refs than one statement could ask for are all compared."""
         ids = iter(range(1, 801))
