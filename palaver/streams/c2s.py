@@ -404,7 +404,6 @@ class ClientStream:
         self.documents = documents
         self.host.unbound.add(self)
         self._login_state = None
-        self.connection.authenticated()
         self.restart()
         self._framer.max_stanza_bytes = self.settings.max_stanza_bytes
 
@@ -452,6 +451,8 @@ class ClientStream:
             return
         self.documents = None
         self.state = State.BOUND
+        # Only now: whoever logs in and never binds has the time of a stranger.
+        self.connection.authenticated()
         log.info("session-bound", jid=session.jid, address=self.address, secure=self.secure)
         payload = element("bind", NS_BIND, element("jid", None, escape(session.jid.full)))
         session.send(iq.replace(to=None, from_=None).result(payload))

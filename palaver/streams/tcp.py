@@ -225,7 +225,7 @@ class Connection(Protocol):
         self.transport.loseConnection()
 
     def authenticated(self) -> None:
-        """Count it among the strangers no more: the login is done, or the socket gone."""
+        """Count it among the strangers no more: a resource is bound, or the socket gone."""
         if self._stranger:
             self._stranger = False
             self.factory.admission.dismiss(self.address)
