@@ -21,6 +21,9 @@ NS_ERRORS = "urn:xmpp:errors"
 
 MAX_DEPTH = 100
 MAX_ATTRIBUTES = 200
+# Every later stanza is searched for the header's prefixes, so these are few. Full addresses fit in.
+MAX_HEADER_BYTES = 8192
+MAX_HEADER_PREFIXES = 16
 # expat scans an unfinished tag anew for every segment; past this size segments wait for the tag's end.
 MAX_RESCANNED_BYTES = 4096
 # expat remembers every name it has read; a new parser now and then forgets those of a stranger.
@@ -339,6 +342,8 @@ class Framer:
         end = _match_tag(buffer, start).end()  # type: ignore[union-attr]
         self._end = self._base + end
         self._check_size(self._end)
+        if end - start > MAX_HEADER_BYTES or len(self._prefixes) > MAX_HEADER_PREFIXES:
+            raise StreamError("policy-violation", "too large a stream header")
         parser.StartElementHandler = self._started
         parser.StartNamespaceDeclHandler = None
         self._depth = 1

@@ -14,8 +14,8 @@ from precis_i18n import get_profile
 
 # RFC 7622 section 3: each part is at most 1023 bytes.
 MAX_PART_BYTES = 1023
-# Composed characters shrink in preparation, at most to a third; more than this cannot fit.
-MAX_RAW_CHARS = 3 * MAX_PART_BYTES
+# Composed and wide characters shrink in preparation, at most to a third; more than this cannot fit.
+MAX_RAW_BYTES = 3 * MAX_PART_BYTES
 # Longer texts are prepared anew each time, so that a stranger cannot fill the cache with large ones.
 MAX_CACHED_CHARS = 256
 CACHE_SIZE = 16384
@@ -82,12 +82,12 @@ class JID:
 
 def _prepare(profile: str, text: str, part: str) -> str:
     """Enforce a PRECIS profile; raises `InvalidJID`."""
-    if len(text) > MAX_RAW_CHARS:
+    if len(text) > MAX_RAW_BYTES or len(text.encode(errors="surrogatepass")) > MAX_RAW_BYTES:
         raise InvalidJID(f"the {part} has more than {MAX_PART_BYTES} bytes")
     try:
         prepared = str(get_profile(profile).enforce(text))
         # RFC 8264 section 7: what is not stable under its own rules is refused.
-        if str(get_profile(profile).enforce(prepared)) != prepared:
+        if prepared != text and str(get_profile(profile).enforce(prepared)) != prepared:
             raise InvalidJID(f"the {part} has no stable form")
     except UnicodeError as error:
         raise InvalidJID(f"the {part} is not allowed: {error.args[-1]}") from None
@@ -126,7 +126,7 @@ def prepare_domain(text: str) -> str:
 
 def _prepare_other_domain(text: str) -> str:
     """Prepare an internationalised name, an IPv6 address or an unusual name."""
-    if len(text) > MAX_RAW_CHARS:
+    if len(text) > MAX_RAW_BYTES:
         raise InvalidJID(f"the domainpart has more than {MAX_PART_BYTES} bytes")
     if text.startswith("[") and text.endswith("]"):
         return _prepare_ipv6(text[1:-1])

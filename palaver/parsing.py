@@ -16,8 +16,9 @@ from palaver.markup import attribute
 NS_XML = "http://www.w3.org/XML/1998/namespace"
 # XML forbids this character.
 SEPARATOR = "\x01"
-# A table that strangers can fill is emptied at this size.
+# A table that strangers can fill is emptied at this size, and longer names are not put into it.
 MAX_NAMES = 4096
+MAX_NAME_CHARS = 256
 
 _HAS_DEFERRAL = hasattr(expat.ParserCreate(), "SetReparseDeferralEnabled")
 
@@ -47,9 +48,11 @@ class Names(dict[str, Name]):
 
     def __missing__(self, key: str) -> Name:
         ns, _, name = key.rpartition(SEPARATOR)
-        if len(self) >= MAX_NAMES:
-            self.clear()
-        pair = self[key] = (self._alias if ns == self._content else ns, name)
+        pair = (self._alias if ns == self._content else ns, name)
+        if len(key) <= MAX_NAME_CHARS:
+            if len(self) >= MAX_NAMES:
+                self.clear()
+            self[key] = pair
         return pair
 
 

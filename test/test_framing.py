@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from lxml import etree
 from twisted.trial.unittest import SynchronousTestCase
 
-from palaver import framing
+from palaver import framing, parsing
 from palaver.errors import StreamError
 from palaver.framing import NS_STREAM, Framer, StreamHeader
 from palaver.stanza import NS_CLIENT, NS_SERVER, Stanza
@@ -521,6 +521,29 @@ class RefusalTests(SynchronousTestCase):
                 self.assertEqual(error and error.condition, "policy-violation", (data[:30], size))
                 self.assertIn(b"<stanza-too-big xmlns='urn:xmpp:errors'/>", error and error.encode())
                 self.assertEqual(recorder.stanzas, [])
+
+    def test_header_of_prefixes(self) -> None:
+        """A header with many prefixes is refused: each later stanza would be searched for all of them."""
+        for declarations, refused in (
+            (b"".join(b" xmlns:p%d='urn:p'" % number for number in range(13)), False),
+            (b"".join(b" xmlns:p%d='urn:p'" % number for number in range(14)), True),
+            (b" xmlns:p='%b'" % (b"u" * framing.MAX_HEADER_BYTES), True),
+        ):
+            recorder = Recorder()
+            header = OPEN[:-1] + declarations + b">"
+            if refused:
+                error = self.assertRaises(StreamError, recorder.framer.feed, header)
+                self.assertEqual(error.condition, "policy-violation")
+            else:
+                recorder.framer.feed(header)
+            self.assertEqual(len(recorder.headers), not refused)
+
+    def test_long_names_are_not_kept(self) -> None:
+        """Long names that strangers make up cost memory only while their stanza is there."""
+        names = parsing.Names("jabber:client", "jabber:client")
+        self.assertEqual(names[f"jabber:client{parsing.SEPARATOR}body"], ("jabber:client", "body"))
+        self.assertEqual(names["n" * 60_000], ("", "n" * 60_000))
+        self.assertEqual(len(names), 1)
 
     def test_header_too_big(self) -> None:
         """The limit holds for the header as well."""

@@ -94,6 +94,11 @@ class ParseTests(SynchronousTestCase):
         self.assertNotEqual(address, "romeo@example.org/orchard")
         self.assertRaises(InvalidJID, address.with_resource, "\x07")
 
+    def test_size_in_bytes(self) -> None:
+        """Wide letters that become narrow ones fit in; what no preparation makes small enough does not."""
+        self.assertEqual(jid.prepare_local("\uff58" * jid.MAX_PART_BYTES), "x" * jid.MAX_PART_BYTES)
+        self.assertRaises(InvalidJID, jid.prepare_local, "\uff58" * (jid.MAX_PART_BYTES + 1))
+
     def test_memory_is_bounded(self) -> None:
         """Long addresses are not remembered, and no more than so many short ones."""
         before = jid._parse_cached.cache_info().currsize
