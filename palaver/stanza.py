@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 NS_CLIENT = "jabber:client"
 NS_SERVER = "jabber:server"
 NS_COMPONENT = "jabber:component:accept"
+NS_FORWARD = "urn:xmpp:forward:0"
 NS_XML = parsing.NS_XML
 CONTENT_NAMESPACES = frozenset((NS_CLIENT, NS_SERVER, NS_COMPONENT))
 
@@ -170,7 +171,7 @@ class Stanza:
         if (identity := self.attrs.get("id")) is not None:
             attrs["id"] = identity
         self._turn_round(attrs)
-        return make("iq", attrs, payload)
+        return Stanza("iq", attrs) if payload is None else make("iq", attrs, payload)
 
     def error(self, error: StanzaError) -> Stanza:
         """Give the error for this stanza, with its content inside unless that is large."""
@@ -196,7 +197,20 @@ class Stanza:
         Without it a stanza of `NS_CLIENT` takes the content namespace of the stream that it is written to.
         """
         name = self.name
-        head = f"<{name}{start_attributes(self.attrs)}"
+        attrs = self.attrs
+        head = f"<{name}"
+        for key, value in attrs.items():
+            head += f" {key}='{value}'"
+        # One look at the whole costs less than one at each value, and there is hardly ever anything to escape.
+        if (
+            "&" in head
+            or ">" in head
+            or "{" in head
+            or head.count("<") != 1
+            or head.count("'") != 2 * len(attrs)
+            or not head.isprintable()
+        ):
+            head = f"<{name}{start_attributes(attrs)}"
         if declare or self.ns != NS_CLIENT:
             head += f" xmlns='{attribute(self.ns)}'"
         if self.inner:
@@ -276,6 +290,14 @@ def _attribute_name(name: str | tuple[str, str]) -> str:
     if isinstance(name, str):
         return name
     return f"xml:{name[1]}" if name[0] == NS_XML else f"{{{name[0]}}}{name[1]}"
+
+
+def forwarded(stanza: Stanza, ns: str, name: str) -> Stanza | None:
+    """Give the stanza that is forwarded (XEP-0297) in a child of this name; None when there is none."""
+    node = stanza.child(ns, name)
+    wrapper = next(node.elements(NS_FORWARD, "forwarded"), None) if node is not None else None
+    inner = next((child for child in wrapper.elements() if child.uri == NS_CLIENT), None) if wrapper else None
+    return from_element(inner) if inner is not None else None
 
 
 def text_element(name: str, ns: str, text: str) -> bytes:
