@@ -36,6 +36,8 @@ TITLES = {
     203: "Delayed Delivery",
     237: "Roster Versioning",
     279: "Server IP Check",
+    280: "Message Carbons",
+    297: "Stanza Forwarding",
     368: "SRV records for XMPP over TLS",
     440: "SASL Channel-Binding Type Capability",
     478: "Stream Limits Advertisement",

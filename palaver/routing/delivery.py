@@ -16,6 +16,7 @@ from palaver.stanza import Stanza
 if TYPE_CHECKING:
     from palaver.routing.host import Host
     from palaver.routing.sessions import Session
+    from palaver.routing.users import User
 
 
 def message(host: Host, stanza: Stanza, to: JID) -> Deferred[Any] | None:
@@ -67,46 +68,47 @@ def _settle(host: Host, outcome: Stanza | Verdict, stanza: Stanza, to: JID) -> D
     return None
 
 
-def _deliver(host: Host, stanza: Stanza, to: JID) -> Deferred[Any] | None:
-    """Choose sessions by RFC 6121 section 8.5.4; an unknown type counts as normal (section 5.2.2)."""
+def recipients(user: User, stanza: Stanza, to: JID) -> list[Session]:
+    """Choose the sessions of an account that a message goes to (RFC 6121 section 8.5).
+
+    An unknown type counts as normal (section 5.2.2). None: nobody gets it, or it is kept for later.
+    """
     kind = stanza.attrs.get("type", "normal")
-    user = host.users.get(to.local)
     if to.resource:
-        session = user.sessions.get(to.resource) if user is not None else None
-        if session is not None and session.send(stanza):
-            return None
-        if kind == "headline":
-            # A headline for one resource means nothing to the others.
-            return None
-    if kind == "error":
+        session = user.sessions.get(to.resource)
+        if session is not None:
+            return [session]
+    # A headline for one resource means nothing to the others.
+    if kind == "error" or kind == "groupchat" or (kind == "headline" and to.resource):
+        return []
+    sessions = [session for session in user.available() if session.priority >= 0]
+    if kind == "headline" or not sessions:
+        return sessions
+    top = max([session.priority for session in sessions])
+    return [session for session in sessions if session.priority == top]
+
+
+def _deliver(host: Host, stanza: Stanza, to: JID) -> Deferred[Any] | None:
+    """Send a message to whoever gets it; what nobody takes is kept, refused or forgotten, by its type."""
+    user = host.users.get(to.local)
+    if user is not None and _send(recipients(user, stanza, to), stanza):
+        return None
+    kind = stanza.attrs.get("type", "normal")
+    if kind == "headline" or kind == "error":
         return None
     if kind == "groupchat":
         return host.router.bounce(stanza, StanzaError("service-unavailable"))
-    sessions = user.available() if user is not None else []
-    taken = _to_all(sessions, stanza) if kind == "headline" else _to_top(sessions, stanza)
-    return None if taken else undelivered(host, stanza, to)
+    return undelivered(host, stanza, to)
 
 
-def _to_all(sessions: list[Session], stanza: Stanza) -> bool:
-    """Send to every session of non-negative priority.
-
-    A headline is never kept, so it always counts as taken.
-    """
-    for session in sessions:
-        if session.priority >= 0:
-            session.send(stanza)
-    return True
-
-
-def _to_top(sessions: list[Session], stanza: Stanza) -> bool:
-    """Send to the sessions that share the highest non-negative priority; tell whether one took it."""
-    top = max((session.priority for session in sessions), default=-1)
-    if top < 0:
+def _send(sessions: list[Session], stanza: Stanza) -> bool:
+    """Send to sessions, encoded once; tell whether one took it."""
+    if not sessions:
         return False
     encoded = stanza.encode()
     taken = False
     for session in sessions:
-        if session.priority == top and session.send(stanza, encoded):
+        if session.send(stanza, encoded):
             taken = True
     return taken
 

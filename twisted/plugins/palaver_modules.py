@@ -4,6 +4,12 @@ from palaver.plugin import ModuleMaker, Xep
 
 _XEPS = "palaver.xeps"
 
+carboncopy = ModuleMaker(
+    "mod_carboncopy",
+    f"{_XEPS}.carboncopy.CarbonCopy",
+    "Copies of each conversation for the account's other sessions",
+    (Xep(280, "1.0.1"), Xep(297, "1.0")),
+)
 disco = ModuleMaker(
     "mod_disco",
     f"{_XEPS}.disco.ServiceDiscovery",
