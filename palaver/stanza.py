@@ -201,7 +201,7 @@ class Stanza:
         head = f"<{name}"
         for key, value in attrs.items():
             head += f" {key}='{value}'"
-        # One look at the whole costs less than one at each value, and there is hardly ever anything to escape.
+        # One look at the whole costs less than one at each value; there is hardly ever anything to escape.
         if (
             "&" in head
             or ">" in head

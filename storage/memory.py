@@ -229,7 +229,10 @@ class MemoryLogs:
         return succeed(sum(1 for _ in self._matching(host, owner, kind, query or EVERYTHING)))
 
     def append(self, change: AppendEntry, undo: Undo) -> int | None:
-        """Apply one change; gives the id of the entry that is there already. Raises `Conflict` for a taken id."""
+        """Apply one change; gives the id of the entry that is there already.
+
+        Raises `Conflict` for a taken id.
+        """
         entry = change.entry
         log = self._kinds.setdefault((entry.host, entry.kind), {}).setdefault(entry.owner, _Log())
         repeated = log.repeated(entry, change.window)

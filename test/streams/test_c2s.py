@@ -241,7 +241,7 @@ class BindTests(SynchronousTestCase):
         self.talker.authenticate()
 
     def test_wanted(self) -> None:
-        """A client gets the resource that it wants, prepared, and from then on counts as a stranger no more."""
+        """A client gets the resource that it wants, prepared, and counts as a stranger no more then."""
         self.assertEqual(self.talker.connection.logged_in, 0)
         self.assertEqual(self.talker.send(bind("a&lt;b")), bound("romeo@example.org/a&lt;b"))
         self.assertEqual((self.talker.connection.logged_in, self.talker.stream.state), (1, State.BOUND))
