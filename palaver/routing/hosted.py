@@ -7,6 +7,7 @@ as it does over a connection; only the stream below it is not one.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -37,6 +38,8 @@ log = Log("hosted")
 STANZAS = frozenset(("message", "presence", "iq"))
 # What a handler sends as text leans on this, as it would on the stream header of a connection.
 CONTEXT = f"<stream xmlns='{NS_CLIENT}'>".encode()
+# Whoever asks more than this without an answer gets none for the oldest questions.
+MAX_REQUESTS = 10_000
 
 
 class _Pipe(EventDispatcher):
@@ -65,6 +68,8 @@ class HandlerService(StreamManager):
         self.name = domain
         self._router = router
         self._arrived: list[Stanza] = []
+        # What was asked, by id and address: handlers look at an answer's id only, which can be guessed.
+        self._asked: OrderedDict[tuple[str | None, str], None] = OrderedDict()
         self._remove: Any = None
         found = [handlers] if IXMPPHandler.providedBy(handlers) else list(handlers)
         for handler in found:
@@ -105,12 +110,22 @@ class HandlerService(StreamManager):
     # -- to the handlers --------------------------------------------------------------
 
     def deliver(self, stanza: Stanza, to: jid.JID) -> Deferred[Any] | None:
-        """See IService."""
+        """See IService; an answer that nobody waits for ends here."""
+        if stanza.name == "iq" and stanza.type in ("result", "error") and not self._is_expected(stanza):
+            return None
         if not self._arrived:
             # Two bots that answer each other take turns with everybody else.
             self._reactor.callLater(0, self._dispatch)
         self._arrived.append(stanza)
         return None
+
+    def _is_expected(self, answer: Stanza) -> bool:
+        sender = answer.sender
+        key = (answer.id, sender.full if sender is not None else "")
+        if key not in self._asked:
+            return False
+        del self._asked[key]
+        return True
 
     def _dispatch(self) -> None:
         arrived, self._arrived = self._arrived, []
@@ -141,6 +156,10 @@ class HandlerService(StreamManager):
             attrs = stanza.attrs
             log.warn("not-routed", service=self.domain, name=stanza.name, sender=sender, to=attrs.get("to"))
             return
+        if stanza.name == "iq" and stanza.type in ("get", "set"):
+            self._asked[stanza.id, to.full] = None
+            if len(self._asked) > MAX_REQUESTS:
+                self._asked.popitem(last=False)
         waiting = self._router.route(stanza)
         if waiting is not None:
             waiting.addErrback(lambda failure: failed(self.domain, failure))

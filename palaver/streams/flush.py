@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from twisted.python.failure import Failure
+
+from palaver.log import Log
+
+log = Log("tcp")
+
 
 class Flushable(Protocol):
     """Something with queued bytes."""
@@ -32,4 +38,8 @@ class Flusher:
         """Flush everybody now."""
         waiting, self._waiting = self._waiting, []
         for item in waiting:
-            item.flush()
+            try:
+                item.flush()
+            except Exception:
+                # What the others have queued would never leave.
+                log.failure("flush-failed", Failure())

@@ -17,6 +17,7 @@ from zope.interface.verify import verifyObject
 import palaver.upstream  # noqa: F401
 from palaver import jid, metrics
 from palaver.interfaces import IService
+from palaver.routing import hosted
 from palaver.routing.hosted import HandlerService
 from palaver.routing.router import Router
 from palaver.stanza import Stanza
@@ -273,6 +274,30 @@ class OutboundTests(HostedCase):
             self.route(f"<iq from='{ROMEO}' to='{BOT}' type='{kind}' id='{asked.id}'>{inner}</iq>")
         self.assertEqual(outcomes[0]["type"], "result")
         self.assertEqual(outcomes[1].value.condition, "gone")
+
+    def test_forged_answer(self) -> None:
+        """Only whom a request went to can answer it, and only once, though others guess its id."""
+        waiting = self.keeper.request(Request(recipient=WordsJID(ROMEO), stanzaType="get"))
+        (asked,) = self.world.got
+        for sender in ("eve@example.org/orchard", "romeo@example.org", "example.org"):
+            self.route(f"<iq from='{sender}' to='{BOT}' type='result' id='{asked.id}'/>")
+            self.assertNoResult(waiting)
+        for _ in range(2):
+            self.route(f"<iq from='{ROMEO}' to='{BOT}' type='result' id='{asked.id}'/>")
+        self.assertEqual(self.successResultOf(waiting)["from"], ROMEO)
+        self.assertEqual(len(self.keeper.seen), 1)
+
+    def test_requests_are_bounded(self) -> None:
+        """A handler that asks without end is remembered for its newest questions only."""
+        self.patch(hosted, "MAX_REQUESTS", 2)
+        waiting = [
+            self.keeper.request(Request(recipient=WordsJID(ROMEO), stanzaType="get")) for _ in range(3)
+        ]
+        for asked in self.world.got:
+            self.route(f"<iq from='{ROMEO}' to='{BOT}' type='result' id='{asked.id}'/>")
+        self.assertNoResult(waiting[0])
+        for answered in waiting[1:]:
+            self.successResultOf(answered)
 
     def test_request_without_answer(self) -> None:
         """A request that nobody answers fails when the handler's time for it is over."""
