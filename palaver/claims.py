@@ -38,6 +38,7 @@ TITLES = {
     279: "Server IP Check",
     280: "Message Carbons",
     297: "Stanza Forwarding",
+    352: "Client State Indication",
     368: "SRV records for XMPP over TLS",
     440: "SASL Channel-Binding Type Capability",
     478: "Stream Limits Advertisement",

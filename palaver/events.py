@@ -34,6 +34,33 @@ class SessionUnbound(NamedTuple):
     session: ISession
 
 
+class Hibernated(NamedTuple):
+    """A session's connection is gone, and the session waits for its client to resume it (XEP-0198).
+
+    What is held back for it elsewhere is sent now: it is kept with the rest.
+    """
+
+    session: ISession
+
+
+class Resumed(NamedTuple):
+    """A session goes on over another connection; what was kept for it is on its way."""
+
+    session: ISession
+
+
+class ClientInactive(NamedTuple):
+    """A client has said that nobody looks at it (XEP-0352)."""
+
+    session: ISession
+
+
+class ClientActive(NamedTuple):
+    """A client that was inactive is not any more, or whose connection is lost."""
+
+    session: ISession
+
+
 class BecameAvailable(NamedTuple):
     """A session has sent its first available presence, or raised its priority to 0 or above."""
 

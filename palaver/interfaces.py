@@ -135,6 +135,16 @@ class IRegistration(Interface):
         """
 
 
+class IClientState(Interface):
+    """Holds back what an inactive client need not see at once (XEP-0352)."""
+
+    def is_important(stanza):
+        """Tell whether a stanza is worth waking an inactive client for."""
+
+    def is_flushing(session):
+        """Tell whether what was held back for a session is on its way to it at this moment."""
+
+
 class ICarbons(Interface):
     """Copies of an account's messages for its other sessions (XEP-0280)."""
 

@@ -63,7 +63,7 @@ TABLE: dict[Direction, dict[str, tuple[str, ...]]] = {
     # a stanza for one session, just before its bytes are queued
     Direction.TO_SESSION: {
         "guard": ("mod_privacy",),
-        "hold": ("mod_csi",),
+        "hold": ("mod_filter_chatstates", "mod_throttle_presence", "mod_csi"),
         "count": ("mod_stream_management",),
     },
     # a message that no session took

@@ -10,11 +10,22 @@ carboncopy = ModuleMaker(
     "Copies of each conversation for the account's other sessions",
     (Xep(280, "1.0.1"), Xep(297, "1.0")),
 )
+csi = ModuleMaker(
+    "mod_csi",
+    f"{_XEPS}.csi.ClientState",
+    "Phones that nobody looks at get what matters at once, and the rest later",
+    (Xep(352, "1.0.0"),),
+)
 disco = ModuleMaker(
     "mod_disco",
     f"{_XEPS}.disco.ServiceDiscovery",
     "What the server and its accounts can do, and whom to write to about it",
     (Xep(30, "2.5.0"), Xep(106, "1.1.1"), Xep(115, "1.6.0"), Xep(128, "1.0.1"), Xep(157, "1.1.1")),
+)
+filter_chatstates = ModuleMaker(
+    "mod_filter_chatstates",
+    f"{_XEPS}.filter_chatstates.FilterChatStates",
+    "No chat states for phones that nobody looks at",
 )
 last = ModuleMaker(
     "mod_last",
@@ -65,6 +76,11 @@ sic = ModuleMaker(
     "Tells clients their own address",
     (Xep(279, "0.2"),),
     default=False,
+)
+throttle_presence = ModuleMaker(
+    "mod_throttle_presence",
+    f"{_XEPS}.throttle_presence.ThrottlePresence",
+    "Only the latest presence of each contact for phones that nobody looked at",
 )
 time = ModuleMaker(
     "mod_time",
