@@ -200,6 +200,9 @@ class IRosters(Interface):
         Leaves the Roster as it is: whoever asked changes it once this has fired.
         """
 
+    def forget(local):
+        """End the Roster of an account that is gone, if it is in use, and give it to nobody any more."""
+
 
 # -- storage: four kinds ----------------------------------------------------------------
 

@@ -60,7 +60,12 @@ class SaslFailure(Exception):
 
 
 class Mechanism(ABC):
-    """The server's side of one exchange. In every mechanism here the client speaks first."""
+    """The server's side of one exchange. In every mechanism here the client speaks first.
+
+    ``local`` is whose account it is about, once the client has said so.
+    """
+
+    local: str | None = None
 
     @abstractmethod
     def step(self, data: bytes) -> Deferred[Any] | Challenge | Success:

@@ -37,6 +37,7 @@ class Plain(Mechanism):
             raise SaslFailure("not-authorized") from None
         if authzid and local_of(authzid, self._facts.domain) != local:
             raise SaslFailure("invalid-authzid")
+        self.local = local
         return Deferred.fromCoroutine(self._check(local, password))
 
     async def _check(self, local: str, password: str) -> Success:
@@ -66,6 +67,7 @@ class External(Mechanism):
         local = local_of(authzid, self._facts.domain) if authzid else locals_.pop()
         if authzid and local not in locals_:
             raise SaslFailure("invalid-authzid")
+        self.local = local
         return Deferred.fromCoroutine(log_in(self._accounts, local, "EXTERNAL"))
 
     def _certified(self) -> set[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
 from twisted.python.failure import Failure
@@ -57,6 +58,7 @@ class Authenticator:
         self._known = settings.mechanisms if settings.mechanisms is not None else MECHANISMS
         # By what decides: are there bindings, is the stream encrypted, is there a certificate.
         self._offers: dict[tuple[bool, bool, bool], tuple[str, ...]] = {}
+        self._under_way: WeakSet[Exchange] = WeakSet()
 
     def mechanisms(self, facts: Facts) -> tuple[str, ...]:
         """Give the names to offer on this stream, preferred ones first."""
@@ -77,7 +79,14 @@ class Authenticator:
         refusal = self._refusal(mechanism, bool(facts.bindings), facts.secure, facts.certificate is not None)
         if refusal is not None:
             raise SaslFailure(refusal)
-        return Exchange(self._make(mechanism, facts), silent_start=mechanism == "ANONYMOUS")
+        exchange = Exchange(self._make(mechanism, facts), silent_start=mechanism == "ANONYMOUS")
+        self._under_way.add(exchange)
+        return exchange
+
+    def revoke(self, local: str) -> None:
+        """Fail the exchanges that are under way for an account: what they have read of it holds no longer."""
+        for exchange in list(self._under_way):
+            exchange.revoke(local)
 
     def _refusal(self, mechanism: str, bindings: bool, secure: bool, certificate: bool) -> str | None:
         """Give the condition that says why a mechanism is not to be had, or None when it is."""
@@ -113,7 +122,7 @@ class Authenticator:
 class Exchange:
     """One attempt to log in: `step` with each message of the client until it succeeds or fails."""
 
-    __slots__ = ("_fresh", "_mechanism", "_silent_start", "_waiting")
+    __slots__ = ("__weakref__", "_fresh", "_mechanism", "_silent_start", "_waiting")
 
     def __init__(self, mechanism: Mechanism, *, silent_start: bool = False) -> None:
         """``silent_start``: the mechanism needs no message at all (XEP-0175 example 2)."""
@@ -145,6 +154,11 @@ class Exchange:
     def abort(self) -> None:
         """End the exchange (``<abort/>``, or the stream is gone); a waiting step fails with ``aborted``."""
         self._end("aborted")
+
+    def revoke(self, local: str) -> None:
+        """End the exchange when it is about this account."""
+        if self._mechanism is not None and self._mechanism.local == local:
+            self._end("not-authorized")
 
     def _answered(self, answer: Challenge | Success) -> None:
         if self._mechanism is None:

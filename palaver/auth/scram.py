@@ -91,6 +91,7 @@ class Scram(Mechanism):
             raise SaslFailure("malformed-request", "invalid-username-encoding") from None
         if match["authzid"] and local_of(_unescape(match["authzid"]), self._facts.domain) != local:
             raise SaslFailure("invalid-authzid")
+        self.local = local
         found: Deferred[Credentials | None] = self._accounts.credentials(local)
         return found.addCallback(self._challenge, local, match)
 

@@ -12,6 +12,7 @@ from palaver.events import AccountCreated, AccountDeleted, AccountDeleting, Pass
 from palaver.interfaces import ISession
 from palaver.jid import JID
 from palaver.log import Log
+from palaver.routing.rosters import rosters
 from palaver.stanza import Stanza
 from palaver.storage import Batch
 
@@ -56,6 +57,7 @@ async def delete_account(host: Host, local: str, by: ISession | None = None) -> 
         await _settled(by.receive(gone))
     await end_sessions(host, local, error, but=by)
     await host.accounts.delete(local)
+    rosters(host).forget(local)
     log.info("account-deleted", user=local, host=host.domain)
     # Somebody may have been logging in.
     await end_sessions(host, local, error, but=by)
@@ -78,7 +80,12 @@ async def forget_guest(host: Host, local: str) -> None:
 
 
 async def end_sessions(host: Host, local: str, error: StreamError, but: ISession | None = None) -> None:
-    """End the sessions of an account; returns when what is stored at their end is stored."""
+    """End an account's sessions and logins; returns when what is stored at their end is stored."""
+    # Whoever is logging in goes first: nobody becomes a session while others' ends are waited for.
+    if host.authenticator is not None:
+        host.authenticator.revoke(local)
+    for login in [stream for stream in host.unbound if stream.authenticated_as == local]:
+        login.end(error)
     user = host.users.get(local)
     sessions: list[ISession] = list(user.sessions.values()) if user is not None else []
     for session in sessions:
@@ -89,8 +96,6 @@ async def end_sessions(host: Host, local: str, error: StreamError, but: ISession
         if stream is not None:
             stream.end(error)
         await _settled(gone)
-    for stream in [stream for stream in host.unbound if stream.authenticated_as == local]:
-        stream.end(error)
 
 
 async def _fire(host: Host, event: object) -> None:

@@ -142,15 +142,16 @@ class Roster:
     """An account's contacts, as they are committed.
 
     ``version`` grows with every change. ``lock`` is there while a change is under way, see
-    `palaver.routing.rosters.changing`.
+    `palaver.routing.rosters.changing`. ``gone`` is True once the account is.
     """
 
-    __slots__ = ("__weakref__", "_encoded", "items", "lock", "version")
+    __slots__ = ("__weakref__", "_encoded", "gone", "items", "lock", "version")
 
     def __init__(self, items: Iterable[RosterItem] = (), version: int = 0) -> None:
         self.items = {item.jid: item for item in items}
         self.version = version
         self.lock: DeferredLock | None = None
+        self.gone = False
         self._encoded: bytes | None = None
 
     def item(self, jid: str) -> RosterItem:
@@ -168,6 +169,12 @@ class Roster:
             items = [item.encode() for item in self.items.values() if item.listed]
             self._encoded = query(self.version, b"".join(items))
         return self._encoded
+
+    def end(self) -> None:
+        """Forget everything: whoever still holds the roster of an account that is gone sees nobody in it."""
+        self.items = {}
+        self.gone = True
+        self._encoded = None
 
     def apply(self, changed: Iterable[RosterItem], gone: Iterable[str], version: int) -> None:
         """Take over what has been committed."""

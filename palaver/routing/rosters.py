@@ -30,6 +30,8 @@ MAX_ITEMS = 5000
 MAX_REQUESTS = 500
 # Between a login's one query and its binding a roster may change; this many late changes are remembered.
 MAX_REMEMBERED_VERSIONS = 4096
+# Stands among the versions for an account that is gone: what was read of it before does not count.
+FORGOTTEN = -1
 # An account that is made again must not meet the versions that clients remember of the one before.
 FIRST_VERSION_BITS = 32
 
@@ -88,12 +90,22 @@ class StoredRosters:
         waiting: Deferred[Any] = self._storage.write(batch)
         return waiting.addCallback(lambda _: self._saved(local, version))
 
+    def forget(self, local: str) -> None:
+        """See IRosters."""
+        roster = self._rosters.pop(local, None)
+        if roster is not None:
+            roster.end()
+        self._remember(local, FORGOTTEN)
+
     def _saved(self, local: str, version: int) -> int:
+        self._remember(local, version)
+        return version
+
+    def _remember(self, local: str, version: int) -> None:
         self._versions.pop(local, None)
         self._versions[local] = version
         if len(self._versions) > MAX_REMEMBERED_VERSIONS:
             del self._versions[next(iter(self._versions))]
-        return version
 
 
 def from_documents(documents: Iterable[Document]) -> Roster:
@@ -140,7 +152,8 @@ async def changing(host: Host, local: str, work: Callable[[Roster], Awaitable[T]
     """Run ``work`` with an account's roster while nobody else changes it; gives what it gives.
 
     An account that nobody is online with has its roster read, and let go afterwards.
-    ``work`` must not wait for anything that may need the same roster. Raises StorageError.
+    ``work`` must not wait for anything that may need the same roster.
+    Raises StorageError, and StanzaError when the account goes meanwhile.
     """
     user = host.users.get(local)
     roster: Roster = user.roster if user is not None else await rosters(host).load(local)
@@ -149,6 +162,8 @@ async def changing(host: Host, local: str, work: Callable[[Roster], Awaitable[T]
     lock = roster.lock
     await lock.acquire()
     try:
+        if roster.gone:
+            raise StanzaError("service-unavailable", "The account is gone")
         return await work(roster)
     finally:
         lock.release()

@@ -289,6 +289,9 @@ class ClientStream:
     def _settled(self, outcome: Any) -> None:
         """Go on with the queue; what an earlier stanza waited for is done."""
         _note_failure(outcome)
+        if self.session is not None and self.session.user.roster.gone:
+            # What comes behind the end of the account would be stored for whoever has its name next.
+            return
         while queue := self._queue:
             if len(queue) == self.settings.max_pending_stanzas:
                 self.connection.resume()

@@ -291,3 +291,30 @@ class ExternalTests(SaslTestCase):
         names = (xmpp_addr("rómeo@example.org"), srv_name("xmpp-client", "example.org"))
         self.assertEqual(xmpp_addresses(certificate(*names)), ["rómeo@example.org"])
         self.assertEqual(names[1], x509.OtherName(SRV_NAME, b"\x16\x18_xmpp-client.example.org"))
+
+
+class RevokeTests(SaslTestCase):
+    """Exchanges that are under way when an account gets another password, or goes."""
+
+    def test_scram(self) -> None:
+        """What was read before the change lets nobody in; others' exchanges go on."""
+        outcomes = []
+        for name, password in (("romeo", "pencil"), ("juliet", "balcony")):
+            client = ScramClient(name, password)
+            exchange = self.auth.begin("SCRAM-SHA-1", FACTS)
+            challenge = self.successResultOf(exchange.step(client.first())).data
+            self.auth.revoke("romeo")
+            outcomes.append(exchange.step(client.final(challenge)))
+        self.assertEqual(self.failureResultOf(outcomes[0], SaslFailure).value.condition, "not-authorized")
+        self.assertEqual(self.successResultOf(outcomes[1]).local, "juliet")
+
+    def test_plain(self) -> None:
+        """A password that is being checked is no longer right."""
+        gate: Deferred[bool] = Deferred()
+        self.accounts.check_password = lambda local, password: gate
+        step = self.auth.begin("PLAIN", FACTS).step(b"\0romeo\0pencil")
+        self.auth.revoke("juliet")
+        self.assertNoResult(step)
+        self.auth.revoke("romeo")
+        gate.callback(True)
+        self.assertEqual(self.failureResultOf(step, SaslFailure).value.condition, "not-authorized")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from palaver.auth.accounts import AccountExists, NoSuchAccount
+from palaver.errors import StanzaError
 from palaver.events import (
     AccountCreated,
     AccountDeleted,
@@ -17,9 +18,17 @@ from palaver.events import (
     SessionUnbound,
 )  # fmt: skip
 from palaver.routing.lifecycle import create_account, delete_account, set_password
+from palaver.routing.rosters import changing, rosters
 from palaver.storage import Batch
 from palaver.test.house import Client, House, now
 from palaver.xeps.roster import Roster
+
+
+class Revoking:
+    """An authenticator that notes whose logins it has to fail."""
+
+    def __init__(self, order: list[object]) -> None:
+        self.revoke = order.append
 
 
 class LifecycleCase(SynchronousTestCase):
@@ -85,6 +94,14 @@ class PasswordTests(LifecycleCase):
         now(set_password(self.host, "romeo", "new"))
         self.assertEqual([client.closed for client in clients], [True, False])
 
+    def test_logging_in_with_the_old_one(self) -> None:
+        """Logins with the old one that are under way fail, before the ends of sessions are waited for."""
+        order: list[object] = []
+        self.host.authenticator = Revoking(order)
+        self.host.events.add(SessionUnbound, "x", lambda event: order.append(type(event)))
+        now(set_password(self.host, "romeo", "new"))
+        self.assertEqual(order, ["romeo", SessionUnbound, SessionUnbound])
+
     def test_offline(self) -> None:
         """It is changed for an account that nobody is online with, too."""
         now(set_password(self.host, "nurse", "new"))
@@ -138,6 +155,31 @@ class DeleteTests(LifecycleCase):
         now(waiting)
         kinds = ("BecameUnavailable", "SessionUnbound")
         self.assertEqual(list(now(storage.documents.list("example.org", "romeo", kinds))), [])
+
+    def test_roster_in_use(self) -> None:
+        """Whoever still holds the roster sees nobody in it, and a new account does not get it."""
+        self.one.ask("<iq type='set' id='r'><query xmlns='jabber:iq:roster'><item jid='a@b'/></query></iq>")
+        held = self.one.session.user.roster
+        now(delete_account(self.host, "romeo"))
+        self.assertEqual((held.items, held.gone), ({}, True))
+        self.assertRaises(StanzaError, now, self.add_late(held))
+        now(create_account(self.host, "romeo", "new"))
+        again = self.house.login("romeo", "one").session.user.roster
+        self.assertIsNot(again, held)
+        self.assertEqual((again.items, again.gone), ({}, False))
+
+    async def add_late(self, held: Any) -> None:
+        """Change a roster that was found before its account went."""
+
+        async def work(roster: Any) -> None:
+            self.fail("it was changed")
+
+        store = rosters(self.host)
+        self.patch(store, "load", lambda local: succeed(held))
+        try:
+            await changing(self.host, "romeo", work)
+        finally:
+            del store.load
 
     def test_unknown(self) -> None:
         """There is nothing to delete twice."""

@@ -75,6 +75,15 @@ class OrderTests(StanzaCase):
             text = self.juliet.take()
             self.assertEqual((text.count("from="), text.count("from='romeo@example.org/orchard'")), (2, 2))
 
+    def test_end_of_the_account(self) -> None:
+        """What a client has sent behind the end of its account is carried out for nobody."""
+        self.romeo.send(iq("1") + iq("2") + message("3"))
+        self.romeo.stream.session.user.roster.end()
+        self.gates[0].callback(None)
+        self.assertEqual(self.ids(self.romeo), ["1"])
+        self.romeo.send(message("4"))
+        self.assertEqual((self.order, self.ids(self.juliet)), (["1"], []))
+
     def test_only_its_own_session(self) -> None:
         """Nobody else waits, not even another session of the same account."""
         other = Talker(self.house).log_in(resource="garden")
