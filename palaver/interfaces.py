@@ -129,7 +129,7 @@ class IRegistration(Interface):
     """Answers XEP-0077 on streams where nobody has logged in."""
 
     def handle(stream, iq):
-        """Take an IQ whose payload is in jabber:iq:register; gives the answer, or a Deferred of it.
+        """Take a get or set whose payload is in jabber:iq:register; gives the answer, or a Deferred of it.
 
         The answer is a Stanza. Nothing is raised, and no Deferred fails: refusals are error stanzas.
         """

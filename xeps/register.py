@@ -13,7 +13,7 @@ from palaver import forms, jid
 from palaver.auth.accounts import AccountExists, NoSuchAccount, NotSupported
 from palaver.auth.keys import InvalidPassword
 from palaver.auth.registration import Gate, RegistrationRules
-from palaver.errors import StanzaError, StorageError, StreamError
+from palaver.errors import StanzaError, StorageError
 from palaver.events import AccountCreated
 from palaver.interfaces import IRegistration, IStream
 from palaver.markup import element, escape
@@ -96,8 +96,6 @@ class Register(Module):
 
     def handle(self, stream: IStream, iq: Stanza) -> Deferred[Stanza]:
         """See IRegistration."""
-        if iq.type not in ("get", "set"):
-            raise StreamError("not-authorized", "Log in first")
         return Deferred.fromCoroutine(self._answer(stream, iq.replace(from_=None)))
 
     async def _answer(self, stream: IStream, iq: Stanza) -> Stanza:

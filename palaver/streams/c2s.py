@@ -8,6 +8,7 @@ is paused.
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections import deque
 from enum import Enum
@@ -20,7 +21,7 @@ from zope.interface import implementer
 from palaver import jid, metrics
 from palaver.auth.sasl import Facts
 from palaver.errors import StreamError
-from palaver.framing import Framer, StreamHeader
+from palaver.framing import NS_STREAM, Framer, StreamHeader
 from palaver.interfaces import IRegistration, IStream
 from palaver.log import Log
 from palaver.markup import attributes, element, escape
@@ -43,6 +44,8 @@ NS_REGISTER = "jabber:iq:register"
 
 STANZAS = frozenset(("message", "presence", "iq"))
 STREAM_ID_BYTES = 12
+# RFC 5646, as far as its syntax goes; tags of this length name everything that people speak.
+_LANGUAGE = re.compile(r"[A-Za-z]{1,8}(?:-[A-Za-z0-9]{1,8}){0,4}")
 
 
 class State(Enum):
@@ -79,7 +82,7 @@ class ClientStream:
     """One client's stream, over whatever connection carries its bytes."""
 
     __slots__ = (
-        "_encrypting", "_feeding", "_framer", "_held", "_held_paused", "_login_state", "_queue",
+        "_encrypting", "_feeding", "_framer", "_held", "_held_paused", "_language", "_login_state", "_queue",
         "_resuming", "address", "authenticated_as", "connection", "documents", "host", "hosts",
         "offered", "session", "settings", "state",
     )  # fmt: skip
@@ -103,6 +106,8 @@ class ClientStream:
         # Bytes that came while a step of the negotiation is under way.
         self._held: list[bytes] | None = None
         self._held_paused = False
+        # That of the stream header, for stanzas that name none (RFC 6120 section 4.7.4).
+        self._language: str | None = None
         self._feeding = False
         self._resuming = False
         self._encrypting = False
@@ -259,6 +264,8 @@ class ClientStream:
     def stream_opened(self, header: StreamHeader) -> None:
         """Answer a stream header with ours and the features."""
         self.host = self._check_header(header)
+        language = header.attrs.get("xml:lang", "")
+        self._language = language if _LANGUAGE.fullmatch(language) else None
         self._write_header(header)
         if self.authenticated_as is not None:
             self.state = State.AUTHENTICATED
@@ -313,6 +320,8 @@ class ClientStream:
         # Whatever the client wrote: a stanza is from its full JID (RFC 6120 section 8.1.2.1).
         stanza.attrs["from"] = session.jid.full
         stanza.origin = session
+        if self._language is not None and "xml:lang" not in stanza.attrs:
+            stanza.attrs["xml:lang"] = self._language
         try:
             return session.receive(stanza)
         except Exception:
@@ -335,7 +344,11 @@ class ClientStream:
             if nonza is not None:
                 waiting = self.host.guard("nonza", nonza, stanza, self)
                 return waiting
-            self._refuse(stanza)
+            if (stanza.ns, stanza.name) == (NS_STREAM, "error"):
+                # The client has ended the stream; an error is no answer to that (RFC 6120 section 4.9.1.1).
+                self.end()
+            else:
+                self._refuse(stanza)
         except StreamError as error:
             self.end(error)
         return None
@@ -413,7 +426,8 @@ class ClientStream:
     def _register(self, iq: Stanza) -> None:
         """Let mod_register answer before the login (XEP-0077); anything else is too early."""
         registration = self.host.query(IRegistration)
-        if registration is None or iq.payload is None or iq.payload[0] != NS_REGISTER:
+        wanted = iq.type in ("get", "set") and iq.payload is not None and iq.payload[0] == NS_REGISTER
+        if registration is None or not wanted:
             self._refuse(iq)
         # What a stranger sends meanwhile is not even parsed.
         self.hold()

@@ -122,6 +122,15 @@ class OpeningTests(SynchronousTestCase):
             self.assertEqual((talker.connection.calls, talker.host.users), (["close"], {}))
             self.assertEqual(talker.send("<message/>"), "")
 
+    def test_error(self) -> None:
+        """A client's stream error ends the stream; it is not answered with an error."""
+        sent = "<stream:error><reset xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>"
+        for stage in (lambda talker: talker.send(HEADER), Talker.authenticate, Talker.log_in):
+            talker = Talker()
+            stage(talker)
+            self.assertEqual(talker.send(sent + END), END)
+            self.assertEqual(talker.connection.calls, ["close"])
+
 
 REGISTER = "<iq type='get' id='r'><query xmlns='jabber:iq:register'/></iq>"
 # What does not belong where it comes, by stage.
@@ -176,6 +185,15 @@ class OrderTests(SynchronousTestCase):
         self.assertTrue(text.startswith("<iq type='result' id='r'/><success"), text)
         self.assertEqual(talker.stream.state, State.AUTHENTICATED)
         self.assertEqual(talker.connection.calls, ["pause", "resume"])
+
+    def test_registration_answered(self) -> None:
+        """A stranger has no request of ours to answer: a result or an error ends the stream, unanswered."""
+        for kind in ("result", "error", "odd"):
+            talker = Talker()
+            talker.host.provide(object(), IRegistration)
+            text = talker.send(HEADER + REGISTER.replace("type='get'", f"type='{kind}'"))
+            self.assertEqual(condition(text), "not-authorized")
+            self.assertNotIn("<iq", text)
 
 
 class TlsTests(SynchronousTestCase):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail, succeed
@@ -13,7 +14,7 @@ from palaver.routing.iqs import SELF, IqRoute
 from palaver.routing.pipeline import FROM_CLIENT
 from palaver.streams.c2s import State
 from palaver.test.house import House
-from palaver.test.streams.talker import END, Talker, bind, condition, error
+from palaver.test.streams.talker import END, HEADER, Talker, bind, condition, error, plain
 
 NS = "urn:example:wait"
 JULIET = "juliet@example.org/balcony"
@@ -74,6 +75,24 @@ class OrderTests(StanzaCase):
             self.gates.pop().callback(None)
             text = self.juliet.take()
             self.assertEqual((text.count("from="), text.count("from='romeo@example.org/orchard'")), (2, 2))
+
+    def test_language(self) -> None:
+        """A stanza without a language has that of its stream's header, if that is one."""
+        for header, expected in (
+            ("de-CH", [["de-CH"], ["fr"]]),
+            (None, [[], ["fr"]]),
+            ("no &lt;language", [[], ["fr"]]),
+        ):
+            talker = Talker(self.house)
+            lang = f" xml:lang='{header}'" if header is not None else ""
+            with_language = HEADER.replace(" to=", f"{lang} to=")
+            talker.send(with_language)
+            talker.send(plain())
+            talker.send(with_language)
+            talker.send(bind("spoken"))
+            talker.send(message("a") + message("b").replace("/>", " xml:lang='fr'/>"))
+            first, second = self.juliet.take().split("/>")[:2]
+            self.assertEqual([re.findall("lang='(.*?)'", text) for text in (first, second)], expected)
 
     def test_end_of_the_account(self) -> None:
         """What a client has sent behind the end of its account is carried out for nobody."""

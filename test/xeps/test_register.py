@@ -11,7 +11,7 @@ from twisted.words.xish import domish
 
 from palaver.auth.accounts import NotSupported
 from palaver.auth.keys import InvalidPassword
-from palaver.errors import StorageError, StreamError
+from palaver.errors import StorageError
 from palaver.interfaces import IRegistration
 from palaver.jid import JID
 from palaver.stanza import Stanza
@@ -174,13 +174,6 @@ class StrangerTests(SynchronousTestCase):
         other = f"<iq type='get' id='1'><other xmlns='{NS}'/></iq>"
         for xml in (no_id, other):
             self.assertEqual(condition(self.ask(self.house(), xml)), "bad-request")
-
-    def test_results(self) -> None:
-        """A result or error from a stranger ends the stream."""
-        house = self.house()
-        for kind in ("result", "error"):
-            with self.assertRaises(StreamError):
-                self.ask(house, query(BILL, kind))
 
     def test_closed(self) -> None:
         """With registration closed nothing is announced, and nobody gets in."""
