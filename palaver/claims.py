@@ -17,6 +17,9 @@ CORE: tuple[Xep, ...] = (
 
 TITLES = {
     12: "Last Activity",
+    13: "Flexible Offline Message Retrieval",
+    22: "Message Events",
+    23: "Message Expiration",
     30: "Service Discovery",
     49: "Private XML Storage",
     77: "In-Band Registration",

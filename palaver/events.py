@@ -75,6 +75,13 @@ class BecameUnavailable(NamedTuple):
     presence: Stanza
 
 
+class MessageKept(NamedTuple):
+    """A message that no session took is stored until somebody comes; ``to`` is whom it was for."""
+
+    message: Stanza
+    to: JID
+
+
 class AccountCreated(NamedTuple):
     """An account was made; ``address`` is the IP address of who asked, if known."""
 

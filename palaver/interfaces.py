@@ -135,6 +135,28 @@ class IRegistration(Interface):
         """
 
 
+class IOfflineStore(Interface):
+    """The messages kept for accounts until somebody comes. Every method but the last gives a Deferred."""
+
+    def count(local):
+        """Give how many messages are kept for an account."""
+
+    def page(local, after=None):
+        """Give the oldest messages behind an id as (id, Stanza) pairs; an empty list when there are no more.
+
+        None stands for a message that is of no use any more.
+        """
+
+    def get(local, ids):
+        """Give the messages with these ids as `page` does; absent ones are left out."""
+
+    def remove(local, ids=None):
+        """Delete the messages with these ids, or all of the account."""
+
+    def withhold(session):
+        """Hand nothing over to the session's account by itself as long as the session lasts."""
+
+
 class IClientState(Interface):
     """Holds back what an inactive client need not see at once (XEP-0352)."""
 

@@ -70,14 +70,19 @@ def _is(module: Any, choice: ModuleChoice | None) -> bool:
 
 
 def _in_order(domain: str, choices: list[ModuleChoice]) -> dict[str, ModuleChoice]:
-    """Give modules by name so that each follows what provides what it needs; raises `ConfigError`."""
+    """Give modules by name so that each follows what provides what it needs; raises `ConfigError`.
+
+    A module of the daily set comes with what it needs: where that was taken away, it is left out.
+    """
     waiting = list(choices)
     ordered: dict[str, ModuleChoice] = {}
     provided = set(BUILT_IN)
     while waiting:
         ready = [choice for choice in waiting if provided.issuperset(choice.load().requires)]
         if not ready:
-            raise ConfigError([_lacking(domain, choice, provided) for choice in waiting])
+            if asked := [choice for choice in waiting if not choice.maker.default]:
+                raise ConfigError([_lacking(domain, choice, provided) for choice in asked])
+            break
         for choice in ready:
             waiting.remove(choice)
             ordered[choice.maker.name] = choice

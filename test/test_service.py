@@ -190,6 +190,11 @@ class StartTests(PalaverCase):
         error = await self.failure_of(self.made(modules={"mod_needy": {}}))
         self.assertIn("nothing provides what mod_needy needs: INowhere", str(error))
 
+    async def test_daily_module_without_what_it_needs(self):
+        """A module of the daily set is left out where what it needs was taken away."""
+        palaver = await self.run_service(self.made(modules={"mod_offline": {"enabled": False}}))
+        self.assertNotIn("mod_flexible_offline", palaver.hosts["localhost"].modules)
+
     async def test_component_that_cannot_be_loaded(self):
         """A component whose callable is nowhere stops the start."""
         error = await self.failure_of(self.made(components={"bot.@HOST@": {"handler": "nowhere.bot:make"}}))

@@ -82,18 +82,19 @@ class ServiceDiscovery(Module):
     # -- the server ---------------------------------------------------------------------
 
     @iq("get", NS_INFO, "query")
-    def info(self, request: Stanza) -> bytes:
-        """Say what the server is; its only node is the one of its capabilities."""
+    async def info(self, request: Stanza) -> bytes:
+        """Say what the server is; the node of its capabilities is itself, others are modules'."""
         node = _node(request, NS_INFO)
         if node is not None and node != self.host.disco.node:
-            raise _no_node()
+            return await self._of_node(HOST, NS_INFO, node, request)
         return self.host.disco.info(node)
 
     @iq("get", NS_ITEMS, "query")
-    def items(self, request: Stanza) -> bytes:
+    async def items(self, request: Stanza) -> bytes:
         """List the services of this host."""
-        if _node(request, NS_ITEMS) is not None:
-            raise _no_node()
+        node = _node(request, NS_ITEMS)
+        if node is not None:
+            return await self._of_node(HOST, NS_ITEMS, node, request)
         sender = request.sender
         hidden = self.settings.users_can_see_hidden_services or (sender is not None and not sender.local)
         services = self.host.disco.items(hidden)
@@ -110,20 +111,30 @@ class ServiceDiscovery(Module):
     async def account_info(self, request: Stanza) -> Stanza:
         """Say what an account is, to those who see its presence."""
         account = await self._authorised(request)
-        if _node(request, NS_INFO) is not None:
-            raise _no_node()
+        node = _node(request, NS_INFO)
+        if node is not None:
+            return _from(account, request, await self._of_node(SELF, NS_INFO, node, request))
         return _from(account, request, self.host.disco.account_info())
 
     @iq("get", NS_ITEMS, "query", to=(SELF, BARE))
     async def account_items(self, request: Stanza) -> Stanza:
         """List the resources that are online, to those who see the account's presence."""
         account = await self._authorised(request)
-        if _node(request, NS_ITEMS) is not None:
-            raise _no_node()
+        node = _node(request, NS_ITEMS)
+        if node is not None:
+            return _from(account, request, await self._of_node(SELF, NS_ITEMS, node, request))
         user = self.host.users.get(account.local)
         resources = sorted(session.jid.full for session in user.available()) if user is not None else []
         parts = [element("item", jid=resource) for resource in resources]
         return _from(account, request, element("query", NS_ITEMS, b"".join(parts)))
+
+    async def _of_node(self, to: str, ns: str, node: str, request: Stanza) -> bytes:
+        """Have the module answer whose node it is; raises `StanzaError` when it is nobody's."""
+        handler = self.host.disco.nodes.get((to, ns, node))
+        if handler is None:
+            raise StanzaError("item-not-found", "Node does not exist")
+        answer = handler(request)
+        return answer if isinstance(answer, bytes) else await answer
 
     async def _authorised(self, request: Stanza) -> JID:
         """Give the account that is asked about; a stranger cannot tell whether there is one."""
@@ -147,10 +158,6 @@ def _node(request: Stanza, ns: str) -> str | None:
     """Give the node asked for; None when it is absent or empty."""
     query = request.child(ns, "query")
     return query.getAttribute("node") or None if query is not None else None
-
-
-def _no_node() -> StanzaError:
-    return StanzaError("item-not-found", "Node does not exist")
 
 
 def _from(account: JID, request: Stanza, payload: bytes) -> Stanza:

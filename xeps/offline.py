@@ -1,24 +1,27 @@
-"""XEP-0160: Best Practices for Handling Offline Messages, stamped after XEP-0203."""
+"""XEP-0160: Best Practices for Handling Offline Messages; stamps of XEP-0203, expiry of XEP-0023."""
 
 from __future__ import annotations
 
 import hashlib
+import re
+import time
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 from twisted.internet.defer import Deferred, DeferredList
 
 from palaver.errors import StanzaError
-from palaver.events import AccountDeleted, BecameAvailable, SessionBound, SessionUnbound
-from palaver.interfaces import ISession
+from palaver.events import AccountDeleted, BecameAvailable, MessageKept, SessionBound, SessionUnbound
+from palaver.interfaces import IOfflineStore, ISession
 from palaver.jid import JID
 from palaver.log import Log
 from palaver.markup import element
 from palaver.modules import Module, Settings, on, phase
 from palaver.routing.pipeline import DROP, HANDLED, TO_USER, UNDELIVERED, Drop, Handled
 from palaver.stanza import NS_CLIENT, Stanza, from_element
-from palaver.storage import Batch, Entry, LogQuery, ids
+from palaver.storage import Batch, Entry, LogQuery, Page, ids
 from palaver.times import stamp
 from palaver.tree import parse_element
 
@@ -28,12 +31,17 @@ NS_DELAY = "urn:xmpp:delay"
 NS_HINTS = "urn:xmpp:hints"
 NS_CHAT_STATES = "http://jabber.org/protocol/chatstates"
 NS_ORIGIN_ID = "urn:xmpp:sid:0"
+NS_EXPIRE = "jabber:x:expire"
 NS_MAM = "urn:xmpp:mam:2"
 KIND = "offline"
 # XEP-0160 section 3: these say nothing to somebody who was not there.
 PASSING = frozenset((NS_CHAT_STATES, NS_HINTS))
 
 PAGE_SIZE = 100
+_SECONDS = re.compile(r"[0-9]{1,9}\Z")
+Kept = list[tuple[int, Stanza | None]]
+"""See IOfflineStore.page."""
+
 # How many accounts' counts are remembered, so that storing a message need not count.
 MAX_COUNTED_ACCOUNTS = 10000
 # A message sent again after a lost connection comes within the time that one may be resumed in.
@@ -61,6 +69,7 @@ class Offline(Module):
     Settings = OfflineSettings
     features = ("msgoffline",)
     account_features = ("msgoffline",)
+    provides = (IOfflineStore,)
 
     settings: OfflineSettings
 
@@ -78,6 +87,8 @@ class Offline(Module):
         self._recent: OrderedDict[str, None] = OrderedDict()
         # Sessions whose login has seen that nothing is kept, until they become available.
         self._nothing_kept: set[ISession] = set()
+        # Sessions that fetch messages themselves.
+        self._withheld: set[ISession] = set()
         self.undo(self.host.add_login_kind(KIND))
 
     def stop(self) -> Deferred[Any] | None:
@@ -101,8 +112,9 @@ class Offline(Module):
 
     @on(SessionUnbound)
     def unbound(self, event: SessionUnbound) -> None:
-        """Forget a session that never became available."""
+        """Forget a session."""
         self._nothing_kept.discard(event.session)
+        self._withheld.discard(event.session)
 
     # -- in ---------------------------------------------------------------------------------
 
@@ -116,9 +128,10 @@ class Offline(Module):
             return DROP
         if (NS_HINTS, "no-store") in children:
             return None
-        return Deferred.fromCoroutine(self._keep(message, to.local))
+        return Deferred.fromCoroutine(self._keep(message, to))
 
-    async def _keep(self, message: Stanza, local: str) -> Handled:
+    async def _keep(self, message: Stanza, to: JID) -> Handled:
+        local = to.local
         # The id is taken now, so that the order of arrival is the order of delivery.
         entry = self._entry(message, local)
         self._storing[local] = self._storing.get(local, 0) + 1
@@ -134,6 +147,7 @@ class Offline(Module):
             raise
         finally:
             self._stored_one(local)
+        self.host.events.fire(MessageKept(message, to))
         self._catch_up(local)
         return HANDLED
 
@@ -204,7 +218,7 @@ class Offline(Module):
 
     def _begin(self, session: ISession) -> None:
         local = session.user.local
-        if local in self._held:
+        if local in self._held or not self._withheld.isdisjoint(session.user.sessions.values()):
             return
         if not self._held:
             self._let_go = self.host.pipeline.add(TO_USER, "notice", ("message",), self.name, self._hold)
@@ -261,6 +275,38 @@ class Offline(Module):
             if not waiting.called:
                 waiting.callback(None)
 
+    # -- IOfflineStore ----------------------------------------------------------------------
+
+    def count(self, local: str) -> Deferred[int]:
+        """See IOfflineStore."""
+        counted: Deferred[int] = self.host.storage.logs.count(self.host.domain, local, KIND)
+        return counted
+
+    def page(self, local: str, after: int | None = None) -> Deferred[Kept]:
+        """See IOfflineStore."""
+        query = LogQuery(after=after, limit=PAGE_SIZE)
+        found: Deferred[Page] = self.host.storage.logs.range(self.host.domain, local, KIND, query)
+        return found.addCallback(lambda page: [(entry.id, _read(entry)) for entry in page.entries])
+
+    def get(self, local: str, ids: Sequence[int]) -> Deferred[Kept]:
+        """See IOfflineStore."""
+        found: Deferred[list[Entry]] = self.host.storage.logs.get(self.host.domain, local, KIND, ids)
+        return found.addCallback(lambda entries: [(entry.id, _read(entry)) for entry in entries])
+
+    def remove(self, local: str, ids: Sequence[int] | None = None) -> Deferred[None]:
+        """See IOfflineStore."""
+
+        def removed(_: object) -> None:
+            self._counts.pop(local, None)
+
+        written: Deferred[Any] = self.host.storage.write(Batch().drop(self.host.domain, local, KIND, ids=ids))
+        return written.addCallback(removed)
+
+    def withhold(self, session: ISession) -> None:
+        """See IOfflineStore."""
+        if session.stream is not None:
+            self._withheld.add(session)
+
 
 def _without_own_delay(message: Stanza, domain: str) -> Stanza:
     """Take away a stamp that claims to be this server's."""
@@ -287,9 +333,17 @@ def _reference(message: Stanza, peer: str | None) -> str | None:
 
 
 def _read(entry: Entry) -> Stanza | None:
-    """Give the message; None when it is damaged and can never be delivered."""
+    """Give the message; None when it is out of date, or damaged and can never be delivered."""
     try:
-        return from_element(parse_element(entry.payload))
+        message = from_element(parse_element(entry.payload))
     except ValueError as error:
         log.error("message-damaged", owner=entry.owner, host=entry.host, id=entry.id, reason=str(error))
         return None
+    return None if _is_expired(message, time.time() - ids.to_time(entry.id)) else message
+
+
+def _is_expired(message: Stanza, age_s: float) -> bool:
+    """Tell whether a message has said that it is of no use any more by now (XEP-0023 section 3)."""
+    node = message.child(NS_EXPIRE, "x")
+    found = _SECONDS.match(node.getAttribute("seconds", "")) if node is not None else None
+    return found is not None and 0 < int(found[0]) < age_s

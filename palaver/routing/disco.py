@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from palaver.markup import element
@@ -12,6 +12,7 @@ from palaver.tree import parse_element
 
 if TYPE_CHECKING:
     from palaver.routing.host import Host
+    from palaver.stanza import Stanza
 
 NS_INFO = "http://jabber.org/protocol/disco#info"
 NS_ITEMS = "http://jabber.org/protocol/disco#items"
@@ -23,6 +24,9 @@ CAPS_NODE = "https://palaver.example/caps"
 Identity = tuple[str, str, str]
 """category, type, name."""
 
+NodeHandler = Callable[["Stanza"], bytes | Awaitable[bytes]]
+"""See `Disco.add_node`."""
+
 
 class Disco:
     """The identities, features, forms and items of one host."""
@@ -31,6 +35,20 @@ class Disco:
         self._host = host
         self._modules: list[Any] = []
         self._ver: str | None = None
+        # By kind of addressee (host, or self for any account), namespace of the query, and node.
+        self.nodes: dict[tuple[str, str, str], NodeHandler] = {}
+
+    def add_node(self, to: str, ns: str, node: str, handler: NodeHandler) -> Callable[[], object]:
+        """Have requests for a node answered; gives the function that takes it back.
+
+        ``to`` is HOST, or SELF for every account, and then whoever may look at the account may ask: the
+        handler checks who else may. It takes the request, and gives the payload or an awaitable of it.
+        Raises `ValueError` for a second one.
+        """
+        if (to, ns, node) in self.nodes:
+            raise ValueError(f"{node} is answered already")
+        self.nodes[to, ns, node] = handler
+        return lambda: self.nodes.pop((to, ns, node))
 
     def add(self, module: Any) -> Callable[[], None]:
         """Take what a module announces; gives the function that takes it back."""

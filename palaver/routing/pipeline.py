@@ -69,7 +69,7 @@ TABLE: dict[Direction, dict[str, tuple[str, ...]]] = {
     # a message that no session took
     Direction.UNDELIVERED: {
         "notify": ("mod_event_pusher",),
-        "store": ("mod_offline", "mod_offline_stub"),
+        "store": ("mod_message_events", "mod_offline", "mod_offline_stub"),
     },
 }
 

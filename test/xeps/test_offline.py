@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any, ClassVar
 
 from pydantic import ValidationError
@@ -329,6 +330,21 @@ class HandOverTests(OfflineTestCase):
         self.romeo.send(message("1"))
         self.assertEqual(self.bodies(self.juliet()), ["1"])
         self.assertEqual(self.queue(), 0)
+
+
+class ExpiryTests(OfflineTestCase):
+    """Messages that are of no use after a while (XEP-0023)."""
+
+    def test_table(self) -> None:
+        """A message that waited for longer than it says is forgotten, and nobody is told."""
+        rows = (("30", False), ("3600", True), ("0", True), ("-5", True), ("soon", True), ("", True))
+        for seconds, comes in rows:
+            self.romeo.send(message("1", more=f"<x xmlns='jabber:x:expire' seconds='{seconds}'/>"))
+            self.patch(time, "time", lambda: time.time_ns() / 1e9 + 60)
+            client = self.juliet()
+            self.assertEqual((self.bodies(client), self.queue()), (["1"] if comes else [], 0), seconds)
+            client.session.end()
+        self.assertEqual(self.romeo.take(), [])
 
 
 class SlowStorageTests(OfflineTestCase):

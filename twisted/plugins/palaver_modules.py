@@ -27,17 +27,29 @@ filter_chatstates = ModuleMaker(
     f"{_XEPS}.filter_chatstates.FilterChatStates",
     "No chat states for phones that nobody looks at",
 )
+flexible_offline = ModuleMaker(
+    "mod_flexible_offline",
+    f"{_XEPS}.flexible_offline.FlexibleOffline",
+    "Messages that were kept, read and removed one by one",
+    (Xep(13, "1.3"),),
+)
 last = ModuleMaker(
     "mod_last",
     f"{_XEPS}.last.LastActivity",
     "Since when somebody is away, and how long the server is up",
     (Xep(12, "2.0"),),
 )
+message_events = ModuleMaker(
+    "mod_message_events",
+    f"{_XEPS}.message_events.MessageEvents",
+    "Senders hear that a message is kept for somebody who is away",
+    (Xep(22, "1.4", "partial"),),
+)
 offline = ModuleMaker(
     "mod_offline",
     f"{_XEPS}.offline.Offline",
     "Messages for those who are not online",
-    (Xep(160, "1.0.1"), Xep(203, "2.0")),
+    (Xep(23, "1.3"), Xep(160, "1.0.1"), Xep(203, "2.0")),
 )
 offline_stub = ModuleMaker(
     "mod_offline_stub",
