@@ -17,8 +17,11 @@ from zope.interface import implementer
 from palaver.interfaces import IDocuments
 from palaver.storage import AppendEntry, Batch, DeleteEntries, Document, PutDocument
 
-# A document takes about a kilobyte in memory.
+# A document takes about a kilobyte in memory; a larger one counts for as many as it has kilobytes.
 MAX_DOCUMENTS = 8192
+CHARS_OF_ONE = 1024
+# Nobody takes more than this part of the room.
+MAX_SHARE = 8
 
 Owner = tuple[str, str]
 """Host and owner."""
@@ -126,17 +129,23 @@ class RememberedDocuments:
         return True
 
     def _keep(self, owner: Owner, kinds: tuple[str, ...], documents: Documents) -> None:
-        self._kept.setdefault(owner, {})[kinds] = documents
+        weight = _weight(documents)
+        if weight * MAX_SHARE > self._max_documents:
+            return
+        kept = self._kept.setdefault(owner, {})
+        if kinds in kept:
+            # Two reads were under way at the same time.
+            self._size -= _weight(kept[kinds])
+        kept[kinds] = documents
         self._kept.move_to_end(owner)
-        # An empty answer takes room as well.
-        self._size += len(documents) + 1
+        self._size += weight
         while self._size > self._max_documents:
             self._drop(next(iter(self._kept)))
 
     def _drop(self, owner: Owner) -> None:
         kept = self._kept.pop(owner, None)
         if kept is not None:
-            self._size -= sum(len(documents) + 1 for documents in kept.values())
+            self._size -= sum(map(_weight, kept.values()))
 
     # -- writes -------------------------------------------------------------------------
 
@@ -155,6 +164,16 @@ class RememberedDocuments:
             self._writing[owner] -= 1
             if not self._writing[owner]:
                 del self._writing[owner]
+
+
+def _weight(documents: Documents) -> int:
+    """Give for how many documents these count; an empty answer takes room as well."""
+    chars = 0
+    for document in documents:
+        for value in document.value.values():
+            # Numbers are small; lists and dictionaries may hold anything.
+            chars += len(value) if isinstance(value, str) else len(repr(value))
+    return 1 + len(documents) + chars // CHARS_OF_ONE
 
 
 def _is_log(change: object) -> bool:

@@ -42,7 +42,7 @@ class RememberingTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.below: Any = Slow()
-        self.documents = RememberedDocuments(self.below, max_documents=10)
+        self.documents = RememberedDocuments(self.below, max_documents=20)
         self.put("romeo", "a")
 
     def put(self, owner: str, key: str, value: int = 0) -> None:
@@ -109,12 +109,34 @@ class RememberingTests(SynchronousTestCase):
         """Of too much what was not asked for the longest time is forgotten."""
         for number in range(30):
             self.values(f"user{number}")
-        self.assertLessEqual(self.documents._size, 10)
+        self.assertLessEqual(self.documents._size, 20)
         asked = self.below.asked
         self.values("user29")
         self.assertEqual(self.below.asked, asked)
         self.values("user0")
         self.assertEqual(self.below.asked, asked + 1)
+
+    def test_read_twice_at_once(self) -> None:
+        """What two readers wait for at the same time takes room once, however often that happens."""
+        self.below.slow = True
+        for number in range(100):
+            waiting = [self.documents.list(HOST, f"user{number}", ["roster"]) for _ in range(2)]
+            gates, self.below.gates = self.below.gates, []
+            for gate in gates:
+                gate.callback(None)
+            self.assertEqual([self.successResultOf(found) for found in waiting], [[], []])
+        self.assertEqual((self.documents._size, len(self.documents._kept)), (20, 20))
+
+    def test_size(self) -> None:
+        """A large document counts for many, and one owner's do not push out everybody else's."""
+        for chars, asked in ((100, 1), (4000, 2)):
+            documents = RememberedDocuments(self.below, max_documents=32)
+            self.below.asked = 0
+            value = {"xml": "x" * chars, "list": ["y"]}
+            self.below.storage.write(Batch().put(HOST, "juliet", "private", "a", value))
+            for _ in range(2):
+                self.successResultOf(documents.list(HOST, "juliet", ["private"]))
+            self.assertEqual(self.below.asked, asked)
 
     def test_list_is_the_callers(self) -> None:
         """Whoever empties the list that they got takes nothing from others."""
