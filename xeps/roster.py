@@ -25,6 +25,8 @@ PRE_APPROVAL = b"<sub xmlns='urn:xmpp:features:pre-approval'/>"
 # As long as one part of an address may be; RFC 6121 section 2.3.3 leaves the limit to us.
 MAX_NAME_BYTES = 1023
 MAX_GROUPS = 100
+# A roster is in memory while somebody is online: name and groups together are bounded too.
+MAX_ITEM_BYTES = 4096
 
 # What the client says it has; anything but digits is no version of ours.
 _KNOWN_VERSION = re.compile(rb"\s*<[^>]*?\sver=['\"]([0-9]{1,20})['\"]")
@@ -91,7 +93,10 @@ class Roster(Module):
         name = item.getAttribute("name", "")
         if len(name.encode()) > MAX_NAME_BYTES:
             raise StanzaError("not-acceptable", f"A name has at most {MAX_NAME_BYTES} bytes")
-        await subscriptions.update(self.host, account.local, contact, name, _groups(item))
+        groups = _groups(item)
+        if len("".join((name, *groups)).encode()) > MAX_ITEM_BYTES:
+            raise StanzaError("not-acceptable", f"Name and groups have at most {MAX_ITEM_BYTES} bytes")
+        await subscriptions.update(self.host, account.local, contact, name, groups)
 
     @iq("get", NS_ROSTER, "query", to=(BARE,))
     @iq("set", NS_ROSTER, "query", to=(BARE,))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import secrets
-import sys
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakValueDictionary
 
@@ -34,6 +34,8 @@ MAX_REMEMBERED_VERSIONS = 4096
 FORGOTTEN = -1
 # An account that is made again must not meet the versions that clients remember of the one before.
 FIRST_VERSION_BITS = 32
+# Addresses and groups that occur in many rosters are in memory once; this many of them.
+MAX_SHARED_TEXTS = 16384
 
 T = TypeVar("T")
 
@@ -120,6 +122,12 @@ def from_documents(documents: Iterable[Document]) -> Roster:
     return Roster(items, version)
 
 
+@lru_cache(MAX_SHARED_TEXTS)
+def _shared(text: str) -> str:
+    """Give the one copy of a text; sys.intern would keep it for ever in some versions of Python."""
+    return text
+
+
 def _to_json(item: RosterItem) -> Json:
     """Give what differs from a plain listed contact."""
     value = {key: held for key, held in item._asdict().items() if held != RosterItem._field_defaults.get(key)}
@@ -130,14 +138,13 @@ def _to_json(item: RosterItem) -> Json:
 
 
 def _from_json(jid: str, value: Json) -> RosterItem:
-    # What occurs in many rosters is in memory once.
-    intern, held = sys.intern, value.get
+    held = value.get
     request = held("request")
     return RosterItem(
-        intern(jid),
+        _shared(jid),
         held("name", ""),
-        tuple([intern(group) for group in held("groups", ())]),
-        intern(held("subscription", "none")),
+        tuple([_shared(group) for group in held("groups", ())]),
+        _shared(held("subscription", "none")),
         held("ask", False),
         held("approved", False),
         held("listed", True),

@@ -319,7 +319,13 @@ class Connection(Protocol):
         self.stream.time_out()
 
     def _idle(self) -> None:
-        """Write a space when nothing was read for long, so that a dead connection shows itself."""
+        """Write a space when nothing was read for long, so that a dead connection shows itself.
+
+        A client that has logged in and bound nothing by then has had its time.
+        """
+        if self.stream.session is None:
+            self._login_timed_out()
+            return
         idle = self.factory.settings.idle_s
         quiet = self.factory.wheel.now() - self.heard
         if quiet >= idle:

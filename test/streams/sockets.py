@@ -109,6 +109,7 @@ class Stream:
         self.connection = connection
         self.heard: list[bytes] = []
         self.answers = b""
+        self.session: object | None = "bound"
         self.events: list[str] = []
 
     def data_received(self, data: bytes) -> None:

@@ -216,6 +216,16 @@ class DeadlineTests(TcpCase):
         self.turn(102)
         self.assertEqual(self.socket.sends, [b" ", b" "])
 
+    def test_nothing_bound(self) -> None:
+        """A client that logs in and then binds nothing does not stay for ever, whatever else it sends."""
+        self.connect(idle_s=100)
+        self.connection.authenticated()
+        self.stream.session = None
+        self.turn(90)
+        self.connection.dataReceived(b" ")
+        self.turn(12)
+        self.assertEqual(self.stream.events[:1], ["time out"])
+
 
 class EndTests(TcpCase):
     """However a connection ends, nothing of it stays."""

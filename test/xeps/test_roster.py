@@ -191,10 +191,13 @@ class SetTests(RosterCase):
         self.assertEqual(self.romeo.session.user.roster.items, {})
 
     def test_largest(self):
-        """Names and groups of the largest size are taken."""
-        groups = "".join(f"<group>{number:01023}</group>" for number in range(100))
-        answer = self.romeo.ask(put(f"<item jid='{JULIET}' name='{'x' * 1023}'>{groups}</item>"))
-        self.assertEqual(answer["type"], "result")
+        """A name and groups of the largest size are taken, as long as they are small enough together."""
+        groups = [f"<group>{number:01023}</group>" for number in range(4)]
+        for few, expected in ((groups[:3], "result"), (groups, "error")):
+            item = f"<item jid='{JULIET}' name='{'x' * 1023}'>{''.join(few)}</item>"
+            self.assertEqual(self.romeo.ask(put(item))["type"], expected)
+        many = "".join(f"<group>{number}</group>" for number in range(100))
+        self.assertEqual(self.romeo.ask(put(f"<item jid='{JULIET}'>{many}</item>"))["type"], "result")
 
     def test_other_peoples_rosters(self):
         """Nobody reads or changes the roster of somebody else, whether the account is there or not."""
