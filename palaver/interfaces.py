@@ -181,6 +181,7 @@ class IAccounts(Interface):
     """The accounts of a host. Every method gives a Deferred."""
 
     hashes = Attribute("Names of palaver.auth.keys.HASHES for which accounts have keys; none: no SCRAM.")
+    deletes = Attribute("False when `delete` always fails with NotSupported.")
 
     def credentials(local):
         """Give palaver.auth.accounts.Credentials (SCRAM keys, flags); None when there is no such account."""

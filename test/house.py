@@ -77,6 +77,8 @@ def stanza(xml: str) -> Stanza:
 class FakeAccounts:
     """Accounts that are a set of names; those made here have passwords too."""
 
+    deletes = True
+
     def __init__(self, domain: str, storage: MemoryStorage, *names: str) -> None:
         self._domain = domain
         self._storage = storage

@@ -55,6 +55,8 @@ class Credentials(NamedTuple):
 class StoredAccounts:
     """The accounts of one host in its storage."""
 
+    deletes = True
+
     def __init__(
         self,
         domain: str,

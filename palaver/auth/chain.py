@@ -20,6 +20,7 @@ class ChainedAccounts:
     def __init__(self, members: Sequence[IAccounts]) -> None:
         self._members = tuple(members)
         self.hashes = tuple(name for name in HASHES if any(name in member.hashes for member in members))
+        self.deletes = any(member.deletes for member in members)
 
     def credentials(self, local: str) -> Deferred[Credentials | None]:
         """See IAccounts; a member that has keys goes before one that only checks passwords."""

@@ -42,6 +42,7 @@ class CredAccounts:
     """
 
     hashes: tuple[str, ...] = ()
+    deletes = False
 
     def __init__(
         self,

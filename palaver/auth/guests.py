@@ -47,6 +47,7 @@ class GuestAccounts:
     """No account at all, and a guard over guests' names: who registered one would share a guest's address."""
 
     hashes: tuple[str, ...] = ()
+    deletes = False
 
     def __init__(self, secret: bytes, domain: str) -> None:
         self._secret = secret

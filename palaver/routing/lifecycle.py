@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
 
-from palaver.auth.accounts import NoSuchAccount
+from palaver.auth.accounts import NoSuchAccount, NotSupported
 from palaver.errors import StreamError
 from palaver.events import AccountCreated, AccountDeleted, AccountDeleting, PasswordChanged
 from palaver.interfaces import ISession
@@ -46,6 +46,8 @@ async def delete_account(host: Host, local: str, by: ISession | None = None) -> 
     ``by`` ends a moment after this returns, so that it can be answered (XEP-0077 section 3.2).
     Raises NoSuchAccount, NotSupported, StorageError.
     """
+    if not host.accounts.deletes:
+        raise NotSupported("accounts are deleted by whoever they belong to")
     if not await host.accounts.exists(local):
         raise NoSuchAccount(local)
     jid = JID(local, host.domain, "")

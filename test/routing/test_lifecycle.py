@@ -7,7 +7,7 @@ from typing import Any
 from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
-from palaver.auth.accounts import AccountExists, NoSuchAccount
+from palaver.auth.accounts import AccountExists, NoSuchAccount, NotSupported
 from palaver.errors import StanzaError
 from palaver.events import (
     AccountCreated,
@@ -155,6 +155,12 @@ class DeleteTests(LifecycleCase):
         now(waiting)
         kinds = ("BecameUnavailable", "SessionUnbound")
         self.assertEqual(list(now(storage.documents.list("example.org", "romeo", kinds))), [])
+
+    def test_not_ours(self) -> None:
+        """An account that the application keeps loses neither contacts nor sessions when it stays."""
+        self.house.accounts.deletes = False
+        self.assertRaises(NotSupported, now, delete_account(self.host, "romeo", self.one.session))
+        self.assertEqual((self.told, self.ended()), ([], [None, None, None]))
 
     def test_roster_in_use(self) -> None:
         """Whoever still holds the roster sees nobody in it, and a new account does not get it."""
