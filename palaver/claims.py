@@ -23,6 +23,7 @@ TITLES = {
     30: "Service Discovery",
     49: "Private XML Storage",
     77: "In-Band Registration",
+    79: "Advanced Message Processing",
     82: "XMPP Date and Time Profiles",
     90: "Legacy Entity Time",
     92: "Software Version",

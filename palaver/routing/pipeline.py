@@ -48,6 +48,7 @@ TABLE: dict[Direction, dict[str, tuple[str, ...]]] = {
     },
     # a stanza from a local session, once the router is done with it; what it is changed to travels no further
     Direction.SENT: {
+        "rules": ("mod_amp",),
         "archive": ("mod_mam",),
         "copy": ("mod_carboncopy",),
     },

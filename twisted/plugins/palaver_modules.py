@@ -4,6 +4,13 @@ from palaver.plugin import ModuleMaker, Xep
 
 _XEPS = "palaver.xeps"
 
+amp = ModuleMaker(
+    "mod_amp",
+    f"{_XEPS}.amp.AdvancedMessageProcessing",
+    "Senders' rules for what is to be done with a message",
+    (Xep(79, "1.2", "partial"),),
+    default=False,
+)
 carboncopy = ModuleMaker(
     "mod_carboncopy",
     f"{_XEPS}.carboncopy.CarbonCopy",
