@@ -96,7 +96,7 @@ class Module:
     Settings: ClassVar[type[Settings]] = Settings
     features: ClassVar[tuple[str, ...]] = ()
     identities: tuple[tuple[str, str, str], ...] = ()
-    account_features: ClassVar[tuple[str, ...]] = ()
+    account_features: tuple[str, ...] = ()
     account_identities: ClassVar[tuple[tuple[str, str, str], ...]] = ()
     provides: ClassVar[tuple[type[Interface], ...]] = ()
     requires: ClassVar[tuple[type[Interface], ...]] = ()

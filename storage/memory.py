@@ -9,6 +9,7 @@ from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import islice
+from typing import Any
 
 from twisted.internet.defer import Deferred, fail, succeed
 from zope.interface import implementer
@@ -290,7 +291,7 @@ class MemoryStorage:
         self._stopped = True
         return succeed(None)
 
-    def write(self, batch: Batch) -> Deferred[dict[int, int] | None]:
+    def write(self, batch: Batch) -> Deferred[Any]:
         """See `IStorage`."""
         if self._stopped:
             return fail(StorageError("the storage is stopped"))

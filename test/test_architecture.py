@@ -15,8 +15,9 @@ ROOT = Path(palaver.__file__).parent
 # From the bottom up. A part may import from those below it and from its own floor, in no circle.
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "markup", "tree", "parsing", "jid", "stanza", "times", "interfaces", "plugin", "upstream"),
-    ("framing", "forms", "throttle", "log", "mistakes", "settings", "config", "template", "metrics"),
+    ("framing", "forms", "rsm", "throttle", "log", "mistakes", "settings", "config", "template", "metrics"),
     ("storage", "auth", "cluster"),
+    ("archive",),
     ("routing", "events"),
     ("modules",),
     ("streams", "web"),

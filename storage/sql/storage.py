@@ -73,7 +73,7 @@ class SqlStorage:
             await reader.close()
         await self.writer.close()
 
-    def write(self, batch: Batch) -> Deferred[dict[int, int] | None]:
+    def write(self, batch: Batch) -> Deferred[Any]:
         """See `IStorage`. A Deferred that is cancelled stops nobody: the batch is committed all the same."""
         try:
             plan = self._steps.plan(batch)

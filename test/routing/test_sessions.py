@@ -115,8 +115,10 @@ class SentTests(SessionCase):
 
     def test_waits_for_the_delivery(self) -> None:
         """A delivery that waits is waited for, and so is the phase itself."""
-        self.sent(late := Deferred())
-        self.phase(TO_USER, guard := Deferred())
+        late: Deferred[None] = Deferred()
+        guard: Deferred[None] = Deferred()
+        self.sent(late)
+        self.phase(TO_USER, guard)
         done: list[Any] = []
         self.romeo.send(MESSAGE).addCallback(done.append)
         self.assertEqual(self.seen, [])

@@ -129,6 +129,6 @@ class FaultyStorage:
         """See `IStorage`."""
         return self.inner.stop()
 
-    def write(self, batch: Batch) -> Deferred[None]:
+    def write(self, batch: Batch) -> Deferred[Any]:
         """See `IStorage`."""
         return self.writes.run(lambda: self.inner.write(batch))

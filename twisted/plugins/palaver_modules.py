@@ -52,6 +52,21 @@ message_events = ModuleMaker(
     "Senders hear that a message is kept for somebody who is away",
     (Xep(22, "1.4", "partial"),),
 )
+mam = ModuleMaker(
+    "mod_mam",
+    f"{_XEPS}.mam.MessageArchive",
+    "An archive of the messages of each account",
+    (
+        Xep(59, "1.0"),
+        Xep(313, "1.1.3"),
+        Xep(334, "0.4.0", "partial"),
+        Xep(359, "0.7.0"),
+        Xep(424, "0.4.2"),
+        Xep(431, "0.2.0"),
+        Xep(441, "0.2.0"),
+    ),
+    default=False,
+)
 offline = ModuleMaker(
     "mod_offline",
     f"{_XEPS}.offline.Offline",

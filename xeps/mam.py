@@ -1,0 +1,356 @@
+"""XEP-0313: Message Archive Management, with 0059, 0334, 0359, 0424, 0431 and 0441."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import Field
+from twisted.internet.defer import Deferred
+from twisted.words.xish import domish
+
+from palaver import jid
+from palaver.archive import pages, policies, preferences, query, retraction, stanzaids
+from palaver.archive.messages import NS_MAM, NS_STANZA_ID, body_text, is_archived, reference
+from palaver.archive.pages import Archive
+from palaver.archive.policies import Policies
+from palaver.archive.retention import Retention
+from palaver.errors import StanzaError
+from palaver.events import AccountDeleted, SessionBound
+from palaver.jid import JID, InvalidJID
+from palaver.modules import BARE, SELF, Module, Settings, every, iq, on, phase
+from palaver.routing.pipeline import FROM_CLIENT, SENT, TO_USER
+from palaver.routing.sessions import Session
+from palaver.stanza import Stanza
+from palaver.storage import Batch, Entry, ids
+
+KIND = "archive"
+# Each owner of an archive has a document of this kind, so that retention finds them all.
+KIND_OWNER = "archive-owner"
+NS_FULL_TEXT = "urn:xmpp:fulltext:0"
+
+# A message sent again after a lost connection comes within the time that one may be resumed in.
+RESENT_WITHIN = ids.from_time(600)
+CLEANUP_S = 3600
+# How many owners are remembered to have a document of KIND_OWNER.
+MAX_MARKED = 10_000
+
+
+class MamSettings(Settings):
+    """Options of mod_mam."""
+
+    default_archive_policy: Literal["always", "never", "roster"] = Field(
+        "always", description="What is archived for accounts that have set nothing: always, never or roster."
+    )
+    archive_expires_after: Annotated[int, Field(ge=60)] | Literal["never"] = Field(
+        "never", description="Seconds after which a message is deleted from the archive, or never."
+    )
+    storage_archive_item_limit: Annotated[int, Field(ge=1)] | Literal["infinity"] = Field(
+        "infinity", description="How many messages one account's archive keeps; the oldest go, once an hour."
+    )
+    default_result_limit: int = Field(
+        50, ge=1, le=1000, description="Messages in a page when nothing is asked."
+    )
+    max_result_limit: int = Field(50, ge=1, le=1000, description="Messages in a page at most.")
+    full_text_search: bool = Field(True, description="Keep an index of the texts, and search in it.")
+    archive_chat_markers: bool = Field(True, description="Archive messages that hold only a chat marker.")
+    message_retraction: bool = Field(True, description="Replace retracted messages by tombstones.")
+    no_stanzaid_element: bool = Field(False, description="Do not tell clients the ids of archived messages.")
+
+
+class _Outgoing(NamedTuple):
+    """What the sender's archive is to hold of a message on its way: ``message`` as it was sent."""
+
+    entry: Entry
+    message: Stanza
+
+
+class MessageArchive(Module):
+    """Keeps what accounts send and receive, and gives it to them page by page.
+
+    What a local account sends to another one is committed to both archives at once, before it is
+    delivered; what goes elsewhere or nowhere is committed for its sender once it is routed. In either case
+    it is acknowledged after that.
+    """
+
+    Settings = MamSettings
+    features = (NS_MAM, NS_STANZA_ID, retraction.NS_RETRACT, retraction.NS_RETRACT_0)
+    account_features: tuple[str, ...] = (
+        NS_MAM,
+        f"{NS_MAM}#extended",
+        f"{NS_MAM}#groupchat-field",
+        NS_STANZA_ID,
+        retraction.NS_RETRACT,
+        retraction.NS_RETRACT_0,
+    )
+
+    settings: MamSettings
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        features = list(self.account_features)
+        if self.settings.full_text_search:
+            features.append(NS_FULL_TEXT)
+        if self.settings.message_retraction:
+            features += retraction.TOMBSTONE_FEATURES
+        self.account_features = tuple(features)
+
+    def start(self) -> None:
+        """Begin with nothing known."""
+        self._policies = Policies(self.host, self.settings.default_archive_policy)
+        # Owners whose document of KIND_OWNER is there for certain.
+        self._marked: OrderedDict[str, None] = OrderedDict()
+        age, count = self.settings.archive_expires_after, self.settings.storage_archive_item_limit
+        self._retention = Retention(
+            self.host.storage,
+            self.host.domain,
+            KIND,
+            KIND_OWNER,
+            self.host.clock,
+            time.time,
+            None if age == "never" else age,
+            None if count == "infinity" else count,
+        )
+        self.undo(self._retention.stop)
+        self.undo(self.host.add_login_kind(policies.KIND))
+
+    @every(CLEANUP_S)
+    def clean_up(self) -> Deferred[int] | None:
+        """Delete what is too old or too much."""
+        return Deferred.fromCoroutine(self._retention.run()) if self._retention.limited else None
+
+    # -- forged ids ---------------------------------------------------------------------------
+
+    @phase(FROM_CLIENT, "strip", "message")
+    @phase(TO_USER, "strip", "message")
+    def strip(self, message: Stanza, context: object) -> Stanza | None:
+        """Take off ids that only this server gives (XEP-0359 section 3.1)."""
+        if (NS_STANZA_ID, "stanza-id") not in message.children:
+            return None
+        return stanzaids.without_ids_of(message, self.host.domain)
+
+    # -- what is kept -------------------------------------------------------------------------
+
+    @phase(FROM_CLIENT, "archive", "message")
+    def leaving(self, message: Stanza, session: Session) -> Deferred[None] | None:
+        """Note what the sender's archive is to hold; `arriving` or `sent` commits it."""
+        noted = session.remember(self.name)
+        noted.clear()
+        if not is_archived(message, self.settings.archive_chat_markers):
+            return None
+        user = session.user
+        try:
+            to = jid.parse(message.attrs.get("to", user.bare))
+        except InvalidJID:
+            return None
+        # What one sends to oneself is archived once, when it arrives.
+        if to.bare == user.bare:
+            return None
+        wanted = self._policies.wants(user.local, to)
+        if isinstance(wanted, bool):
+            self._note(wanted, noted, message, session, to)
+            return None
+        return wanted.addCallback(self._note, noted, message, session, to)
+
+    def _note(self, wanted: bool, noted: dict[str, Any], message: Stanza, session: Session, to: JID) -> None:
+        if wanted:
+            noted["outgoing"] = _Outgoing(
+                self._entry(message, session.user.local, to, session.jid, to), message
+            )
+
+    @phase(TO_USER, "archive", "message")
+    def arriving(self, message: Stanza, to: JID) -> Awaitable[Stanza | None] | None:
+        """Commit a message to the addressee's archive, and to the sender's when that is here too."""
+        outgoing = self._take_outgoing(message)
+        sender = message.sender
+        if sender is None or not is_archived(message, self.settings.archive_chat_markers):
+            return self._keep(message, to, outgoing, None) if outgoing is not None else None
+        wanted = self._policies.wants(to.local, sender)
+        if isinstance(wanted, bool):
+            return self._arrived(wanted, message, to, outgoing, sender)
+        return self._arrived_later(wanted, message, to, outgoing, sender)
+
+    async def _arrived_later(
+        self, wanted: Deferred[bool], message: Stanza, to: JID, outgoing: _Outgoing | None, sender: JID
+    ) -> Stanza | None:
+        kept = self._arrived(await wanted, message, to, outgoing, sender)
+        return None if kept is None else await kept
+
+    def _arrived(
+        self, wanted: bool, message: Stanza, to: JID, outgoing: _Outgoing | None, sender: JID
+    ) -> Deferred[Stanza] | None:
+        if not wanted:
+            return self._keep(message, to, outgoing, None) if outgoing is not None else None
+        if outgoing is not None and outgoing.message is message:
+            entry = outgoing.entry._replace(
+                host=self.host.domain, owner=to.local, id=ids.new_id(), peer=sender.bare
+            )
+        else:
+            entry = self._entry(message, to.local, sender, sender, to)
+        return self._keep(message, to, outgoing, entry)
+
+    def _keep(
+        self, message: Stanza, to: JID, outgoing: _Outgoing | None, incoming: Entry | None
+    ) -> Deferred[Stanza]:
+        """Commit what there is; gives the message as the addressee gets it."""
+        entries = [entry for entry in (outgoing.entry if outgoing else None, incoming) if entry is not None]
+
+        def committed(there: dict[int, int] | None) -> Stanza:
+            known = there or {}
+            if outgoing is not None and message.origin is not None:
+                identity = outgoing.entry.id
+                message.origin.state[self.name]["id"] = known.get(identity, identity)
+            if incoming is None or self.settings.no_stanzaid_element:
+                return message
+            return stanzaids.with_id(message, to.bare, known.get(incoming.id, incoming.id))
+
+        return self._write(message, entries).addCallback(committed)
+
+    @phase(SENT, "archive", "message")
+    def sent(self, message: Stanza, session: Session) -> Stanza | Deferred[Stanza] | None:
+        """Commit what met no addressee here; gives the message with its id in the sender's archive."""
+        noted = session.remember(self.name)
+        if (identity := noted.pop("id", None)) is not None:
+            return self._own(message, session, identity)
+        outgoing = noted.pop("outgoing", None)
+        if outgoing is None:
+            return None
+        identity = outgoing.entry.id
+        return self._write(outgoing.message, [outgoing.entry]).addCallback(
+            lambda there: self._own(message, session, (there or {}).get(identity, identity))
+        )
+
+    def _own(self, message: Stanza, session: Session, identity: int) -> Stanza:
+        if self.settings.no_stanzaid_element:
+            return message
+        return stanzaids.with_id(message, session.user.bare, identity)
+
+    def _take_outgoing(self, message: Stanza) -> _Outgoing | None:
+        """Give what the sender's archive is to hold, once; None when that is nothing."""
+        origin = message.origin
+        noted = origin.state.get(self.name) if origin is not None and origin.state is not None else None
+        return noted.pop("outgoing", None) if noted else None
+
+    def _entry(self, message: Stanza, owner: str, peer: JID, sender: JID, to: JID) -> Entry:
+        text = body_text(message) if self.settings.full_text_search else None
+        payload = message.encode(declare=True)
+        ref = reference(message, sender, to)
+        return Entry(self.host.domain, owner, KIND, ids.new_id(), payload, peer.bare, ref, text)
+
+    def _write(self, message: Stanza, entries: list[Entry]) -> Deferred[dict[int, int] | None]:
+        """Commit entries; gives what `IStorage.write` gives."""
+        batch = Batch()
+        marked = self._marked
+        for entry in entries:
+            batch.append(entry, RESENT_WITHIN)
+            if entry.owner not in marked:
+                batch.put(entry.host, entry.owner, KIND_OWNER, "", {})
+        retracted = retraction.read(message) if self.settings.message_retraction else None
+        if retracted is not None:
+            return Deferred.fromCoroutine(self._write_retraction(batch, message, entries, retracted))
+        written: Deferred[dict[int, int] | None] = self.host.storage.write(batch)
+        return written if len(batch.changes) == len(entries) else written.addCallback(self._mark, entries)
+
+    def _mark(self, there: dict[int, int] | None, entries: list[Entry]) -> dict[int, int] | None:
+        for entry in entries:
+            if entry.host == self.host.domain:
+                self._marked[entry.owner] = None
+        while len(self._marked) > MAX_MARKED:
+            self._marked.popitem(last=False)
+        return there
+
+    async def _write_retraction(
+        self, batch: Batch, message: Stanza, entries: list[Entry], retracted: retraction.Retraction
+    ) -> dict[int, int] | None:
+        """Commit a retraction together with the tombstones of what it retracts."""
+        sender = message.sender
+        for entry in entries:
+            assert sender is not None and entry.peer is not None
+            archive = self._archive(entry.owner, entry.host)
+            target = await retraction.find_target(archive, entry.peer, sender, retracted.target)
+            if target is not None:
+                batch.drop(entry.host, entry.owner, KIND, ids=[target.id])
+                batch.append(retraction.tombstone(target, retracted, time.time()))
+        there: dict[int, int] | None = await self.host.storage.write(batch)
+        return there
+
+    # -- preferences (XEP-0441) -----------------------------------------------------------------
+
+    @on(SessionBound)
+    def bound(self, event: SessionBound) -> None:
+        """Take the preferences from what the login has read."""
+        if event.documents is not None:
+            self._policies.take(event.session.user.local, event.documents)
+
+    @on(AccountDeleted)
+    def deleted(self, event: AccountDeleted) -> None:
+        """Forget an account; its archive went with its stores."""
+        self._policies.forget(event.jid.local)
+        self._marked.pop(event.jid.local, None)
+
+    @iq("get", NS_MAM, "prefs", to=(SELF,))
+    async def get_preferences(self, request: Stanza) -> bytes:
+        """Give what the account wants archived."""
+        return (await self._policies.of(_owner(request))).encode()
+
+    @iq("set", NS_MAM, "prefs", to=(SELF,))
+    async def set_preferences(self, request: Stanza) -> bytes:
+        """Set what the account wants archived; gives it as it is from now on."""
+        wanted = preferences.read(_payload(request, "prefs"))
+        await self._policies.set(_owner(request), wanted)
+        return wanted.encode()
+
+    # -- queries ----------------------------------------------------------------------------------
+
+    @iq("set", NS_MAM, "query", to=(SELF,))
+    async def query(self, request: Stanza) -> bytes:
+        """Send a page of the account's archive, then say where it lies (section 4)."""
+        node = _payload(request, "query")
+        settings = self.settings
+        limit = min(settings.default_result_limit, settings.max_result_limit)
+        asked = query.read(node, limit, settings.max_result_limit, settings.full_text_search)
+        sender = request.sender
+        assert sender is not None
+        found = await pages.find(self._archive(sender.local), asked)
+        send = request.origin.send if request.origin is not None else self.host.router.route
+        for result in pages.results(found, asked, node.getAttribute("queryid"), sender.bare, sender.full):
+            if send(result) is False:
+                # The session is gone.
+                break
+        return pages.fin(found)
+
+    @iq("get", NS_MAM, "query", to=(SELF,))
+    def form(self, request: Stanza) -> bytes:
+        """Give the form of a query (section 4.1.6)."""
+        return query.form(self.settings.full_text_search)
+
+    @iq("get", NS_MAM, "metadata", to=(SELF,))
+    async def metadata(self, request: Stanza) -> bytes:
+        """Give the first and the last message's id and time (section 5)."""
+        return await pages.metadata(self._archive(_owner(request)))
+
+    @iq("get", NS_MAM, "query", to=(BARE,))
+    @iq("set", NS_MAM, "query", to=(BARE,))
+    @iq("get", NS_MAM, "metadata", to=(BARE,))
+    @iq("get", NS_MAM, "prefs", to=(BARE,))
+    @iq("set", NS_MAM, "prefs", to=(BARE,))
+    def refuse(self, request: Stanza) -> None:
+        """Somebody else's archive is nobody's business, and whether there is one neither (section 8.1)."""
+        raise StanzaError("forbidden", "An archive is open to its owner only")
+
+    def _archive(self, owner: str, host: str | None = None) -> Archive:
+        return Archive(self.host.storage.logs, host or self.host.domain, owner, KIND)
+
+
+def _owner(request: Stanza) -> str:
+    sender = request.sender
+    assert sender is not None
+    return sender.local
+
+
+def _payload(request: Stanza, name: str) -> domish.Element:
+    node = request.child(NS_MAM, name)
+    assert node is not None
+    return node
