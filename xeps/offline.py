@@ -122,8 +122,9 @@ class Offline(Module):
     def keep(self, message: Stanza, to: JID) -> Drop | Deferred[Handled] | None:
         """Store a message that no session took; None leaves it to go back to its sender."""
         children = message.children
-        if message.has(NS_MAM, "result") or all(
-            ns in PASSING or (ns, name) == (NS_CLIENT, "thread") for ns, name in children
+        if message.has(NS_MAM, "result") or (
+            (NS_HINTS, "store") not in children
+            and all(ns in PASSING or (ns, name) == (NS_CLIENT, "thread") for ns, name in children)
         ):
             return DROP
         if (NS_HINTS, "no-store") in children:
