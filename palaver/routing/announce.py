@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.task import deferLater
 
 from palaver.jid import JID
 from palaver.routing.pipeline import Reply, Step, Verdict, run
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from palaver.routing.host import Host
     from palaver.routing.sessions import Session
     from palaver.routing.users import User
+
+# Presence to more contacts than this is work for a turn of the reactor: the session's next stanza waits for the next.
+MAX_CONTACTS_PER_TURN = 100
 
 Waiting = list[Deferred[Any]]
 
@@ -64,7 +68,11 @@ def to_subscribers(session: Session, stanza: Stanza) -> Waiting:
     domain, users = host.domain, host.users
     plain = not _guards(host) and "presence" not in host.pipeline.to_user
     waiting: Waiting = []
-    for item in list(session.user.roster.items.values()):
+    items = list(session.user.roster.items.values())
+    if len(items) > MAX_CONTACTS_PER_TURN:
+        clock: Any = host.clock
+        waiting.append(deferLater(clock, 0))
+    for item in items:
         if item.subscription not in SEES_US:
             continue
         contact = item.jid

@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from palaver.errors import StorageError
 from palaver.events import BecameAvailable, BecameUnavailable, SubscriptionChanged
 from palaver.interfaces import IRosters
-from palaver.routing import presence, rosters
+from palaver.routing import announce, presence, rosters
 from palaver.routing.pipeline import DROP, FROM_CLIENT, TO_USER
 from palaver.routing.roster import RosterItem
 from palaver.test.house import House, now, stanza
@@ -183,6 +183,25 @@ class BroadcastTests(PresenceCase):
         (node,) = juliet.take()
         self.assertEqual((node["type"], node["from"]), ("unavailable", f"{ROMEO}/orchard"))
         self.assertEqual(str(node.firstChildElement()), "Disconnected: connection lost")
+
+    def test_many_contacts(self):
+        """With many contacts a session's next stanza waits a turn, so that others have theirs."""
+        for contacts, waits in ((announce.MAX_CONTACTS_PER_TURN, False), (1, True)):
+            self.hold(
+                "romeo", *[RosterItem(f"c{contacts}-{number}@example.org") for number in range(contacts)]
+            )
+            romeo = self.house.login("romeo")
+            for sent in (
+                "<presence/>",
+                "<presence><show>away</show></presence>",
+                "<presence type='unavailable'/>",
+            ):
+                waiting = romeo.send(sent)
+                self.assertEqual(waiting is not None, waits)
+                if waits:
+                    self.assertNoResult(waiting)
+                    self.house.clock.advance(0)
+                    now(waiting)
 
     def test_events(self):
         """Modules hear of the first presence, of a priority that becomes good, and of the end."""
