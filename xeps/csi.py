@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 from twisted.internet.defer import Deferred, DeferredList
 
-from palaver.events import ClientActive, ClientInactive, Hibernated, SessionUnbound
+from palaver.events import ClientActive, ClientInactive, Hibernated, Resumed, SessionUnbound
 from palaver.interfaces import IClientState, ISession
 from palaver.markup import element
 from palaver.modules import Module, Settings, nonza, on
@@ -58,7 +58,7 @@ class ClientState(Module):
     """Holds back what a client that nobody looks at need not have at once, so that a phone may sleep.
 
     The order never changes: what is important follows all that was held back before it. A session that ends
-    leaves the messages that it never got to whoever keeps them.
+    leaves the messages that it never got to the account's others, or to whoever keeps them.
     """
 
     Settings = CsiSettings
@@ -101,23 +101,35 @@ class ClientState(Module):
         return self._activate(stream.session)
 
     @on(Hibernated)
-    def hibernated(self, event: Hibernated) -> Deferred[None] | None:
+    @on(Resumed)
+    def hibernated(self, event: Hibernated | Resumed) -> Deferred[None] | None:
         """Leave what was held back to whoever keeps it for the resumption, after which a client is active."""
         return self._activate(event.session)
 
     @on(SessionUnbound)
     def unbound(self, event: SessionUnbound) -> Deferred[Any] | None:
-        """Have the messages that the session never got kept for its account."""
+        """See that the messages that the session never got are not lost."""
         held = self._forget(event.session)
-        if held is None:
-            return None
-        user = event.session.user
-        waiting = [
-            stored
-            for stanza in held.stanzas
-            if _is_kept(stanza) and (stored := delivery.undelivered(self.host, stanza, user.jid)) is not None
-        ]
+        given = (
+            [self._give_back(stanza, event.session) for stanza in held.stanzas] if held is not None else []
+        )
+        waiting = [stored for stored in given if stored is not None]
         return DeferredList(waiting) if waiting else None
+
+    def _give_back(self, stanza: Stanza, session: ISession) -> Deferred[Any] | None:
+        """Give a message that a session never got to the others, or have it kept."""
+        if not _is_kept(stanza):
+            return None
+        user = session.user
+        to = stanza.to or user.jid
+        others = delivery.recipients(user, stanza, to)
+        if not others:
+            return delivery.undelivered(self.host, stanza, to)
+        # What was for all of them the others have.
+        if to.full == session.jid.full:
+            for other in others:
+                other.send(stanza)
+        return None
 
     def _activate(self, session: ISession | None) -> Deferred[None] | None:
         held = self._held.get(session) if session is not None else None

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.words.xish import domish
 
-from palaver.events import ClientActive, ClientInactive, Hibernated
+from palaver.events import ClientActive, ClientInactive, Hibernated, Resumed
 from palaver.interfaces import IClientState
 from palaver.test.house import Client, House, stanza
 from palaver.test.streams.talker import Talker
@@ -118,6 +118,13 @@ class HoldTests(CsiCase):
         self.say("2")
         self.assertEqual(self.got(), ["2"])
 
+    def test_resumption(self) -> None:
+        """When the session goes on over another connection its client is active until it says otherwise."""
+        self.say("1")
+        self.house.host.events.fire(Resumed(self.juliet.session))
+        self.say("2")
+        self.assertEqual(self.got(), ["1", "2"])
+
     def test_end(self) -> None:
         """When the session ends, messages that it never got are kept; what is of no use later is not."""
         self.say("1")
@@ -129,6 +136,14 @@ class HoldTests(CsiCase):
         self.juliet.session.end()
         later = self.house.login("juliet", "laptop", "<presence/>")
         self.assertEqual([node["id"] for node in later.take() if node.name == "message"], ["1"])
+
+    def test_end_with_others(self) -> None:
+        """When others of the account are there, they get what was for this one alone, and nothing twice."""
+        laptop = self.house.login("juliet", "laptop", "<presence/>")
+        self.say("1")
+        self.romeo.send(f"<message type='chat' id='2' to='juliet@example.org'>{RECEIPT}</message>")
+        self.juliet.session.end()
+        self.assertEqual([node["id"] for node in laptop.take() if node.name == "message"], ["2", "1"])
 
     def test_end_while_sending(self) -> None:
         """A session that ends while held stanzas are sent leaves nothing behind."""
