@@ -21,6 +21,8 @@ log = Log("tcp")
 
 # A socket that has not taken what is due to be closed by then is cut off.
 CLOSE_TIMEOUT_S = 5.0
+# What is larger does not wait for the end of the turn: a full socket is noticed before more comes.
+LARGE_BYTES = 16 * 1024
 
 
 class Listener:
@@ -157,27 +159,36 @@ class Connection(Protocol):
         elif not self._out and not self._reading:
             self.factory.flusher.add(self)
         self._out.append(data)
+        if len(data) > LARGE_BYTES:
+            # A broken socket is left to the end of the turn: no session ends under whoever writes to it.
+            self._send()
 
     def flush(self) -> None:
         """Send what is queued, as far as the socket takes it."""
+        broken = self._send()
+        if broken is not None:
+            self.transport.connectionLost(Failure(broken))
+
+    def _send(self) -> Exception | None:
+        """Send what is queued; when the socket is broken that stays, and why is given."""
         out = self._out
         if self._blocked or not out or self.transport is None:
-            return
+            return None
         data = out[0] if len(out) == 1 else b"".join(out)
+        # Straight to the socket: the reactor's own way costs two epoll_ctl calls and a turn.
+        sent: int | Exception = self.transport.writeSomeData(data) if not self.secure else 0
+        if not isinstance(sent, int):
+            return sent
         out.clear()
         metrics.bytes_out.value += len(data)
         if self.secure:
             self.transport.write(data)
-            return
-        # Straight to the socket: the reactor's own way costs two epoll_ctl calls and a turn.
-        sent = self.transport.writeSomeData(data)
-        if not isinstance(sent, int):
-            self.transport.connectionLost(Failure(sent))
         elif sent < len(data):
             self._blocked = True
             self.transport.write(data[sent:])
             self.transport.registerProducer(self, False)
             self._watch_reader()
+        return None
 
     @property
     def port(self) -> int | None:

@@ -81,6 +81,33 @@ class WriteTests(TcpCase):
             self.connection.write(b"z")
             self.assert_over()
 
+    def test_much_at_once(self) -> None:
+        """The same when everything is written in one turn, before anybody knows that nothing is read."""
+        self.connect(max_unsent_bytes=200_000)
+        self.socket.room = 0
+        for _ in range(20):
+            self.connection.write(b"x" * 50_000)
+        self.assert_over()
+
+    def test_large(self) -> None:
+        """What is large leaves in its place, without waiting for the end of the turn."""
+        self.connect()
+        self.connection.write(b"a")
+        self.connection.write(b"b" * 20_000)
+        self.connection.write(b"c")
+        self.assertEqual(self.socket.sends, [b"a" + b"b" * 20_000])
+        self.turn()
+        self.assertEqual(self.socket.sends[1:], [b"c"])
+
+    def test_large_on_a_broken_socket(self) -> None:
+        """Whoever writes to a broken socket is not interrupted by its end, which comes after the turn."""
+        self.connect()
+        self.socket.broken = True
+        self.connection.write(b"b" * 20_000)
+        self.assertEqual(self.stream.events, [])
+        self.turn()
+        self.assert_over()
+
     def test_write_timeout(self) -> None:
         """A peer that takes nothing for too long is cut off; one that takes everything in time is not."""
         for reads in (True, False):
