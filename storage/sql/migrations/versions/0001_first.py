@@ -78,7 +78,6 @@ def _create_entries() -> None:
             "entries",
             ["host", "owner", "kind", column, "id"],
             sqlite_where=given,
-            postgresql_where=given,
         )
     if op.get_bind().dialect.name == "sqlite":
         op.execute(WORDS_SQLITE)
