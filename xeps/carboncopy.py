@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from palaver import jid
@@ -187,7 +187,7 @@ class CarbonCopy(Module):
         except InvalidJID:
             # It goes nowhere.
             return
-        _copy(message, "sent", (other for other in wanting if other not in (session, *reached)))
+        _copy(message, "sent", [other for other in wanting if other not in (session, *reached)])
 
     def received(self, message: Stanza, to: JID) -> Stanza | None:
         """Copy what comes in for an account to those who do not get it anyway (section 7)."""
@@ -196,10 +196,12 @@ class CarbonCopy(Module):
             return None
         user = wanting[0].user
         # What the account sends to itself was copied when it was sent.
-        at_home = message.origin is not None and message.origin.user is user
-        if not at_home and is_eligible(message, to):
+        if message.origin is None or message.origin.user is not user:
             reached = recipients(user, message, to)
-            _copy(message, "received", (other for other in wanting if other not in reached))
+            others = [session for session in wanting if session not in reached]
+            # Most accounts have one session at a time, so the rules come last.
+            if others and is_eligible(message, to):
+                _copy(message, "received", others)
         return message.without_child(NS_CARBONS, "private")
 
 
@@ -221,14 +223,12 @@ def _reached_at_home(message: Stanza, session: ISession) -> Sequence[ISession]:
     return recipients(session.user, message, to) if to.bare == session.user.bare else []
 
 
-def _copy(message: Stanza, way: str, sessions: Iterable[ISession]) -> None:
+def _copy(message: Stanza, way: str, sessions: Sequence[ISession]) -> None:
     """Send each session a copy, made once (XEP-0297); ``way`` is sent or received."""
-    inner = b""
+    if not sessions:
+        return
+    inner = element(way, NS_CARBONS, element("forwarded", NS_FORWARD, message.encode(declare=True)))
+    kind = {"type": message.type} if message.type is not None else {}
     for session in sessions:
-        inner = inner or element(
-            way, NS_CARBONS, element("forwarded", NS_FORWARD, message.encode(declare=True))
-        )
-        attrs = {"from": session.user.bare, "to": session.jid.full}
-        if message.type is not None:
-            attrs["type"] = message.type
+        attrs = {"from": session.user.bare, "to": session.jid.full, **kind}
         session.send(Stanza("message", attrs, ((NS_CARBONS, way),), inner))
