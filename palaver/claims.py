@@ -36,6 +36,7 @@ TITLES = {
     170: "Recommended Order of Stream Feature Negotiation",
     175: "Best Practices for Use of SASL ANONYMOUS",
     178: "Best Practices for Use of SASL EXTERNAL with Certificates",
+    198: "Stream Management",
     199: "XMPP Ping",
     202: "Entity Time",
     203: "Delayed Delivery",

@@ -69,14 +69,20 @@ class ISession(Interface):
     jid = Attribute("Its full JID.")
     user = Attribute("The IUser.")
     host = Attribute("The IHost.")
-    stream = Attribute("The IStream; None when there is no connection, or no more.")
+    stream = Attribute(
+        "The IStream, which outlives its connection when that may be resumed; None at the end."
+    )
+    managed = Attribute("palaver.streams.managed.Managed with stream management (XEP-0198); else None.")
     presence = Attribute("Its last available presence as a Stanza; None while unavailable.")
     priority = Attribute("Of the last available presence, -128 to 127.")
     roster_interested = Attribute("True once the client has asked for its roster (RFC 6121 section 2.1.6).")
     state = Attribute("Dictionary for modules: one key a module; None until used, see `remember`.")
 
     def receive(stanza):
-        """Take a stanza as from the client, ``from`` its full JID; gives None, or a Deferred that never fails."""
+        """Take a stanza as from the client, ``from`` its full JID.
+
+        Gives None, or a Deferred that never fails.
+        """
 
     def send(stanza):
         """Put a stanza on its way to the client through the TO_SESSION phases.

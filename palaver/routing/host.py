@@ -221,8 +221,12 @@ class Host:
         if not isinstance(answer, Awaitable):
             return self._answer(iq, answer)
         waiting = Deferred.fromCoroutine(self._await_answer(route, iq, answer))
-        # A parallel route does not hold up the session's next stanzas.
-        return None if route.policy == "parallel" else waiting
+        if route.policy != "parallel":
+            return waiting
+        # It does not hold up the session's next stanzas, but counts as handled when it is.
+        if iq.origin is not None and iq.origin.managed is not None:
+            iq.origin.managed.received.beside(waiting)
+        return None
 
     async def _await_answer(self, route: IqRoute, iq: Stanza, answer: Awaitable[Any]) -> None:
         try:

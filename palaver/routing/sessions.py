@@ -29,6 +29,7 @@ class Session:
         "directed",
         "host",
         "jid",
+        "managed",
         "presence",
         "priority",
         "roster_interested",
@@ -47,6 +48,8 @@ class Session:
         self.roster_interested = False
         # Who got directed presence and is to hear of its end; None until there is somebody.
         self.directed: set[str] | None = None
+        # Stream management (palaver.streams.managed.Managed), once the client has switched it on.
+        self.managed: Any = None
         self.state: dict[str, Any] | None = None
 
     # -- from the client -----------------------------------------------------------
@@ -84,7 +87,8 @@ class Session:
         outcome = run(steps, stanza, self)
         if isinstance(outcome, Deferred):
             return outcome.addCallback(self._finished)
-        return self._finished(outcome)
+        self._finished(outcome)
+        return None
 
     def _finished(self, outcome: Stanza | Verdict) -> None:
         if isinstance(outcome, Reply):
@@ -134,7 +138,10 @@ class Session:
     # -- its end -----------------------------------------------------------------------
 
     def end(self, error: StreamError | None = None) -> None:
-        """End the session now and close its stream."""
+        """End the session now and close its stream; one that only fell silent may come back to be resumed."""
+        silent = error is not None and error.condition == "connection-timeout"
+        if silent and self.managed is not None and self.managed.hang_up(error):
+            return
         stream = self.stream
         self.unbind(error.text if error is not None else None)
         if stream is not None:
@@ -145,14 +152,17 @@ class Session:
         if self.stream is None:
             return None
         self.stream = None
+        shown, priority = self.presence, self.priority
         sessions = self.user.sessions
         if sessions.get(self.jid.resource) is self:
             del sessions[self.jid.resource]
         gone = presence.session_gone(self, status)
+        # Before what the listeners may have held back: that came later.
+        kept = self.managed.ended(shown, priority) if self.managed is not None else None
         told = self.host.events.fire(SessionUnbound(self))
         if not sessions and self.host.users.get(self.user.local) is self.user:
             del self.host.users[self.user.local]
-        return announce.settle([waiting for waiting in (gone, told) if waiting is not None])
+        return announce.settle([waiting for waiting in (gone, kept, told) if waiting is not None])
 
 
 def refuse(session: Session, stanza: Stanza, error: StanzaError) -> None:

@@ -136,6 +136,11 @@ class ClientStream:
         """True once somebody has logged in."""
         return self.state in (State.AUTHENTICATED, State.BOUND) or self.authenticated_as is not None
 
+    @property
+    def is_open(self) -> bool:
+        """True until the end of the stream."""
+        return self.state is not State.CLOSED
+
     def facts(self) -> Facts:
         """Give what SASL needs to know of the connection."""
         return Facts(
@@ -182,7 +187,7 @@ class ClientStream:
     def connection_lost(self) -> None:
         """Note that the connection is gone; stanzas that had come whole are still taken in their turn."""
         if self.state is not State.CLOSED:
-            self._close("Disconnected")
+            self._close("Disconnected", lost=True)
 
     def time_out(self) -> None:
         """Note that the login has taken too long."""
@@ -204,6 +209,10 @@ class ClientStream:
             log.info("stream-error", address=self.address, condition=error.condition, text=error.text)
             if self.state is State.OPENING:
                 self._write_header(None)
+        if self.session is not None and self.session.managed is not None:
+            # So that the client knows what it need not send again (XEP-0198 section 7).
+            self.write(self.session.managed.ack())
+        if error is not None:
             self.write(error.encode())
         self._queue = None
         self._close(error.text if error is not None else None)
@@ -211,7 +220,22 @@ class ClientStream:
         self.connection.write(b"</stream:stream>")
         self.connection.close()
 
-    def _close(self, status: str | None) -> None:
+    def release(self, error: StreamError) -> None:
+        """End the stream and leave its session to another one; what waits here is taken no more."""
+        self.session = None
+        self._queue = None
+        self.end(error)
+
+    def adopt(self, session: Session) -> None:
+        """Carry a session that was bound on another stream (XEP-0198 section 5)."""
+        self.session = session
+        self.documents = None
+        self.state = State.BOUND
+        self.connection.authenticated()
+        self.host.unbound.discard(self)
+        log.info("session-resumed", jid=session.jid, address=self.address, secure=self.secure)
+
+    def _close(self, status: str | None, lost: bool = False) -> None:
         """Take and write nothing any more; what is left of the segment is nobody's."""
         self.state = State.CLOSED
         self._framer.reset()
@@ -222,6 +246,9 @@ class ClientStream:
             self.host.unbound.discard(self)
         session = self.session
         if session is not None:
+            if lost and session.managed is not None and session.managed.lost(self):
+                log.info("session-waits", jid=session.jid, address=self.address)
+                return
             log.info("session-ended", jid=session.jid, address=self.address)
             session.unbind(status)
 
@@ -322,11 +349,14 @@ class ClientStream:
         stanza.origin = session
         if self._language is not None and "xml:lang" not in stanza.attrs:
             stanza.attrs["xml:lang"] = self._language
+        waiting = None
         try:
-            return session.receive(stanza)
+            waiting = session.receive(stanza)
         except Exception:
             session.host.router.bounce(stanza, failed("core", Failure()))
-            return None
+        if session.managed is not None:
+            session.managed.received.take(waiting)
+        return waiting
 
     # -- negotiation -------------------------------------------------------------------------------
 

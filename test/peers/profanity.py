@@ -108,4 +108,6 @@ class Profanity:
 
     def close(self) -> None:
         """See Peer."""
+        # Killed while it is online, it would be waited for (XEP-0198).
+        self._terminal.leave("/quit")
         self._terminal.close()

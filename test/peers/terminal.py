@@ -57,6 +57,20 @@ class Terminal:
         line: str = wait_for(found, lambda: f"no {texts} on the screen:\n{self.screen()}")[0]
         return line
 
+    def leave(self, line: str) -> None:
+        """Type a line that ends the program, and wait for that; harmless when it has ended."""
+        socket = self.home / "tmux"
+        if not socket.exists():
+            return
+
+        def gone() -> bool:
+            command = ["tmux", "-S", str(socket), "has-session"]
+            return subprocess.run(command, capture_output=True, timeout=TMUX_S).returncode != 0
+
+        if not gone():
+            self.type(line)
+            wait_for(gone, lambda: f"{line} ends nothing")
+
     def close(self) -> None:
         """End the program and take its home away; harmless when it was done."""
         if self.home.exists():

@@ -116,6 +116,12 @@ throttle_presence = ModuleMaker(
     f"{_XEPS}.throttle_presence.ThrottlePresence",
     "Only the latest presence of each contact for phones that nobody looked at",
 )
+stream_management = ModuleMaker(
+    "mod_stream_management",
+    f"{_XEPS}.stream_management.StreamManagement",
+    "Acknowledges what is stored, and keeps sessions whose connections broke",
+    (Xep(198, "1.6.3", "partial"),),
+)
 time = ModuleMaker(
     "mod_time",
     f"{_XEPS}.time.Time",
