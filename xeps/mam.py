@@ -184,9 +184,9 @@ class MessageArchive(Module):
         if not wanted:
             return self._keep(message, to, outgoing, None) if outgoing is not None else None
         if outgoing is not None and outgoing.message is message:
-            entry = outgoing.entry._replace(
-                host=self.host.domain, owner=to.local, id=ids.new_id(), peer=sender.bare
-            )
+            _, _, _, _, payload, _, ref, text = outgoing.entry
+            host = self.host.domain
+            entry = Entry(host, to.local, KIND, ids.new_id(), payload, sender.bare, ref, text)
         else:
             entry = self._entry(message, to.local, sender, sender, to)
         return self._keep(message, to, outgoing, entry)

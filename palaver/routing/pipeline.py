@@ -197,24 +197,33 @@ def run(
         elif isinstance(answer, Drop | Handled | Reply):
             return answer
         else:
-            return Deferred.fromCoroutine(_go_on(answer, steps[number:], stanza, context))
+            # Not a coroutine, which would cost as much as all the rest.
+            waiting: Deferred[Any] = answer if isinstance(answer, Deferred) else _as_deferred(answer)
+            told = stanza, steps[number:], context
+            return waiting.addCallbacks(_go_on, _refuse, told, errbackArgs=told)
     return stanza
 
 
-async def _go_on(
-    waiting: Awaitable[Answer], steps: tuple[Step, ...], stanza: Stanza, context: Any
-) -> Stanza | Verdict:
-    """Wait for the first step's answer, then take the stanza through the others."""
-    try:
-        answer = await waiting
-    except Exception:
-        return refusal(stanza, failed(steps[0].module, Failure()))
+def _as_deferred(answer: Awaitable[Answer]) -> Deferred[Answer]:
+    async def wait() -> Answer:
+        return await answer
+
+    return Deferred.fromCoroutine(wait())
+
+
+def _go_on(
+    answer: Answer, stanza: Stanza, steps: tuple[Step, ...], context: Any
+) -> Stanza | Verdict | Deferred[Stanza | Verdict]:
+    """Take a stanza through the others after the first step has answered."""
     if isinstance(answer, Stanza):
         stanza = answer
     elif answer is not None:
         return answer
-    rest = run(steps[1:], stanza, context)
-    return await rest if isinstance(rest, Deferred) else rest
+    return run(steps[1:], stanza, context)
+
+
+def _refuse(failure: Failure, stanza: Stanza, steps: tuple[Step, ...], context: Any) -> Verdict:
+    return refusal(stanza, failed(steps[0].module, failure))
 
 
 def refusal(stanza: Stanza, error: StanzaError) -> Verdict:

@@ -83,6 +83,8 @@ class SqlStorage:
         if remembered is None:
             return self.writer.hand_over(plan)
         touched = remembered.began(batch)
+        if not touched:
+            return self.writer.hand_over(plan)
 
         def ended(outcome: Any) -> Any:
             remembered.ended(touched)
