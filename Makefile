@@ -29,6 +29,7 @@ test: $(VENV)/installed-tests
 bench: $(VENV)/installed-tests
 	.ci/needs bench
 	$(VENV)/bin/python -m palaver.test.bench $(BENCH)
+	$(VENV)/bin/python -m palaver.test.bench.alone
 
 lint: $(VENV)/installed-tests
 	$(VENV)/bin/ruff check .
