@@ -152,9 +152,13 @@ class Connection(Protocol):
     def write(self, data: bytes) -> None:
         """Queue bytes; they leave with the others of this reactor turn."""
         if self._blocked:
-            self._unsent += len(data)
-            if self._unsent > self.factory.settings.max_unsent_bytes:
-                self._cut()
+            before, limit = self._unsent, self.factory.settings.max_unsent_bytes
+            self._unsent = before + len(data)
+            if self._unsent > limit:
+                if before <= limit:
+                    # It is gone a turn later only; what else it has sent would be answered into nowhere.
+                    self.stream.hold()
+                    self._cut()
                 return
         elif not self._out and not self._reading:
             self.factory.flusher.add(self)

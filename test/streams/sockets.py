@@ -120,6 +120,9 @@ class Stream:
     def connection_lost(self) -> None:
         self.events.append("lost")
 
+    def hold(self) -> None:
+        self.events.append("hold")
+
     def time_out(self) -> None:
         self.events.append("time out")
         self.connection.write(b"<late/>")

@@ -87,6 +87,7 @@ class WriteTests(TcpCase):
         self.socket.room = 0
         for _ in range(20):
             self.connection.write(b"x" * 50_000)
+        self.assertEqual(self.stream.events.count("hold"), 1)
         self.assert_over()
 
     def test_large(self) -> None:
