@@ -333,11 +333,19 @@ class ClientStream:
             if isinstance(item, _End):
                 self.end(item.error)
                 return
+            if item.attrs.get("type") == "get" and self._is_gone:
+                # Only its answer would have mattered.
+                continue
             waiting = self._take(item)
             if waiting is not None and not _is_done(waiting):
                 waiting.addBoth(self._settled)
                 return
         self._queue = None
+
+    @property
+    def _is_gone(self) -> bool:
+        """True when nobody is there any more, and nobody can come back, to get an answer."""
+        return self.session is not None and self.session.stream is None
 
     def _take(self, stanza: Stanza) -> Deferred[Any] | None:
         session = self.session

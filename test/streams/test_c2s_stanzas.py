@@ -103,6 +103,14 @@ class OrderTests(StanzaCase):
         self.romeo.send(message("4"))
         self.assertEqual((self.order, self.ids(self.juliet)), (["1"], []))
 
+    def test_asked_and_gone(self) -> None:
+        """What a client asked before it went is not answered to nobody; what it said and set is done."""
+        self.route("set", lambda stanza: self.order.append(stanza.id), "set")
+        self.romeo.send(iq("1") + iq("2") + iq("3", "set", "set") + message("4"))
+        self.romeo.stream.connection_lost()
+        self.gates[0].callback(None)
+        self.assertEqual((self.order, self.ids(self.juliet)), (["1", "3"], ["4"]))
+
     def test_only_its_own_session(self) -> None:
         """Nobody else waits, not even another session of the same account."""
         other = Talker(self.house).log_in(resource="garden")
