@@ -399,7 +399,10 @@ class ClientStream:
         raise StreamError("unsupported-stanza-type")
 
     def _check_header(self, header: StreamHeader) -> Host:
-        """Give the host that the client wants (RFC 6120 section 4.7)."""
+        """Give the host that the client wants (RFC 6120 section 4.7).
+
+        Its ``from`` is only repeated in the answer: who a client is, its login says (section 8.1.2.1).
+        """
         if header.ns != NS_CLIENT:
             raise StreamError("invalid-namespace", f"A client's stream has the namespace {NS_CLIENT}")
         to = header.attrs.get("to")
