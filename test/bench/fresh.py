@@ -36,7 +36,7 @@ def free_port() -> int:
 
 
 class Fresh:
-    """Runs from ``__enter__``, which waits for the ready line, to ``__exit__``; ``folder`` stays as it is then."""
+    """Runs from ``__enter__``, which waits for the ready line, to ``__exit__``; the folder stays."""
 
     def __init__(self, folder: str, more: str = "") -> None:
         """``more`` is added to the configuration."""
