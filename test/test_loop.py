@@ -65,7 +65,8 @@ class LoopTests(TestCase):
             sys.executable, ["-c", program], env={"PYTHONPATH": ":".join(sys.path)}, reactor=reactor
         )
         self.assertEqual(status, 0, errors.decode())
-        return out.decode()
+        text: str = out.decode()
+        return text
 
     async def test_serves(self) -> None:
         """Reads, writes, timers and calls from threads work; what a protocol raises closes it alone."""
