@@ -179,6 +179,9 @@ class ICarbons(Interface):
     def enable(session):
         """Switch copies on for a session; a session that has ended, or has them already, is left as it is."""
 
+    def copies(session, message, to):
+        """Tell whether a session gets a copy of a message for another session; ``to`` is that one's JID."""
+
 
 # -- accounts and what the outside world may own --------------------------------------
 

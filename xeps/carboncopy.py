@@ -156,6 +156,10 @@ class CarbonCopy(Module):
             self._let_go.append(add(SENT, "copy", ("message",), self.name, self.sent))
             self._let_go.append(add(TO_USER, "copy", ("message",), self.name, self.received))
 
+    def copies(self, session: ISession, message: Stanza, to: JID) -> bool:
+        """See ICarbons."""
+        return session in self._copying.get(session.user.local, ()) and is_eligible(message, to)
+
     @on(SessionUnbound)
     def unbound(self, event: SessionUnbound) -> None:
         """Forget a session that has ended."""

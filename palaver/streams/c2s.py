@@ -187,7 +187,9 @@ class ClientStream:
     def connection_lost(self) -> None:
         """Note that the connection is gone; stanzas that had come whole are still taken in their turn."""
         if self.state is not State.CLOSED:
-            self._close("Disconnected", lost=True)
+            # With its end in the queue the stream is not broken.
+            last = self._queue[-1] if self._queue else None
+            self._close("Disconnected", lost=not isinstance(last, _End))
 
     def time_out(self) -> None:
         """Note that the login has taken too long."""

@@ -1,7 +1,7 @@
-"""Stream management (XEP-0198) of one session, without a socket: what is counted, kept and sent again.
+"""Stream management (XEP-0198) of one session, without a socket: what is kept, acknowledged and sent again.
 
-`Received` counts what the client sends, `Managed` keeps what it is sent until it says that it has it.
-What becomes of that when nobody comes back for it is in `palaver.streams.unacked`.
+What the client sends is counted in `palaver.streams.received`; what becomes of that which it never
+acknowledged is in `palaver.streams.unacked`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from palaver.events import Hibernated, Resumed
 from palaver.interfaces import IStream
 from palaver.markup import element
 from palaver.streams import unacked
+from palaver.streams.received import Received
 
 if TYPE_CHECKING:
     from palaver.routing.sessions import Session
@@ -31,75 +32,6 @@ COUNTER_MODULO = 1 << 32
 MAX_UNACKED_BYTES = 8 * 1024 * 1024
 # How exactly it is known when a stanza was sent, and how long one is not asked about.
 TICK_S = 1.0
-
-
-class Received:
-    """Counts a client's stanzas, in the order in which they came, once everything is stored for them."""
-
-    __slots__ = ("_beside", "_idle", "_late", "_taking", "count")
-
-    def __init__(self) -> None:
-        self.count = 0
-        # A stanza is under way.
-        self._taking = False
-        # What the stanza under way does not hold up the next ones for, but has to be done all the same.
-        self._beside: Deferred[Any] | None = None
-        # From the first stanza with something beside that is not done: for each whether it is.
-        self._late: deque[list[bool]] = deque()
-        self._idle: list[Deferred[None]] = []
-
-    def take(self, waiting: Deferred[Any] | None) -> None:
-        """Note a stanza and what the session waits for because of it."""
-        if waiting is None:
-            if self._beside is None and not self._late:
-                self.count += 1
-            else:
-                self._taken()
-        else:
-            self._taking = True
-            waiting.addBoth(self._settled)
-
-    def beside(self, waiting: Deferred[Any]) -> None:
-        """Note what the stanza under way needs done while the next ones are taken already."""
-        self._beside = waiting
-
-    def idle(self) -> Deferred[None] | None:
-        """Give what fires when every stanza that was taken is counted; None when that is so."""
-        if not self._taking and not self._late:
-            return None
-        waiting: Deferred[None] = Deferred()
-        self._idle.append(waiting)
-        return waiting
-
-    def _settled(self, outcome: Any) -> Any:
-        self._taking = False
-        self._taken()
-        self._look_idle()
-        return outcome
-
-    def _taken(self) -> None:
-        beside, self._beside = self._beside, None
-        if beside is None and not self._late:
-            self.count += 1
-            return
-        entry = [beside is None]
-        self._late.append(entry)
-        if beside is not None:
-            beside.addBoth(self._beside_done, entry)
-
-    def _beside_done(self, outcome: Any, entry: list[bool]) -> Any:
-        entry[0] = True
-        while self._late and self._late[0][0]:
-            self._late.popleft()
-            self.count += 1
-        self._look_idle()
-        return outcome
-
-    def _look_idle(self) -> None:
-        if self._idle and not self._taking and not self._late:
-            idle, self._idle = self._idle, []
-            for waiting in idle:
-                waiting.callback(None)
 
 
 class Keeper(Protocol):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.defer import Deferred
 
 from palaver.errors import StanzaError
+from palaver.interfaces import ICarbons
 from palaver.jid import JID, InvalidJID
 from palaver.log import Log
 from palaver.markup import element
@@ -81,7 +82,8 @@ def _give_back(
     if not chosen:
         return undelivered(host, message, to)
     for other in chosen:
-        if not _had(other, to, when, shown, priority):
+        same = shown is not None and other.priority == priority and _since(shown) <= when
+        if not _had(other, message, to, when, same):
             other.send(message)
     return None
 
@@ -104,15 +106,18 @@ def _addressee(message: Stanza, session: Session) -> JID:
     return to if to is not None and to.bare == session.user.bare else session.user.jid
 
 
-def _had(other: Session, to: JID, when: float, shown: Stanza | None, priority: int) -> bool:
-    """Tell whether another session got a message for the account itself when it came.
+def _had(other: Session, message: Stanza, to: JID, when: float, same: bool) -> bool:
+    """Tell whether another session got a message when it came, or a copy of it.
 
-    It did when it had the same priority then; after a change of either's presence nobody knows, and
-    a message twice is better than none.
+    ``same``: the two sessions had the same priority then, unless the other's presence has changed since.
+    After that nobody knows, and a message twice is better than none.
     """
-    if to.resource or shown is None or other.presence is None or other.priority != priority:
+    if other.presence is None or _since(other.presence) > when:
         return False
-    return _since(shown) <= when and _since(other.presence) <= when
+    if not to.resource:
+        return same
+    carbons = other.host.query(ICarbons)
+    return carbons is not None and carbons.copies(other, message, to)
 
 
 def _since(presence: Stanza) -> float:

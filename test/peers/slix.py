@@ -67,9 +67,13 @@ class Slixmpp:
         direct_tls: bool = False,
         mechanism: str | None = None,
         register: bool = False,
+        managed: bool = False,
         context: ssl.SSLContext | None = None,
     ) -> None:
-        """``certificate`` is what the server's must be; ``register`` makes the account first (XEP-0077)."""
+        """``certificate`` is what the server's must be; ``register`` makes the account first (XEP-0077).
+
+        ``managed`` is for stream management (XEP-0198).
+        """
         self.jid = jid.partition("/")[0]
         self.messages: list[Any] = []
         self.requests: list[str] = []
@@ -77,6 +81,9 @@ class Slixmpp:
         self._thread = asyncio_thread()
         self._port = port
         self._register = register
+        self._managed = managed
+        self.resumed = 0
+        """How often a session was resumed."""
         self.xmpp: ClientXMPP = self._thread.run(self._make(jid, password, mechanism, context))
         self.xmpp.ca_certs = certificate
         self.xmpp.enable_direct_tls = direct_tls
@@ -89,6 +96,8 @@ class Slixmpp:
         xmpp.roster.auto_subscribe = False
         for plugin in ("xep_0012", "xep_0030", "xep_0049", "xep_0092", "xep_0199", "xep_0202", "xep_0203"):
             xmpp.register_plugin(plugin)
+        if self._managed:
+            xmpp.register_plugin("xep_0198")
         if self._register:
             xmpp.register_plugin("xep_0077")
             xmpp["xep_0077"].force_registration = True
@@ -120,10 +129,12 @@ class Slixmpp:
     # -- Peer -----------------------------------------------------------------------------
 
     def connect(self) -> None:
-        """See Peer. Raises `LoginRefused`."""
+        """See Peer. Raises `LoginRefused`. After a lost connection the session is resumed, if it can be."""
+        resumed = self.resumed
         self.run(self._connect())
-        self.call(self.xmpp.get_roster)
-        self.call(self.xmpp.send_presence)
+        if self.resumed == resumed:
+            self.call(self.xmpp.get_roster)
+            self.call(self.xmpp.send_presence)
 
     async def _connect(self) -> None:
         outcome: asyncio.Future[str] = self._thread.loop.create_future()
@@ -134,7 +145,13 @@ class Slixmpp:
                 outcome.set_result(condition)
 
         xmpp = self.xmpp
+
+        def go_on(_: object) -> None:
+            self.resumed += 1
+            settle("")
+
         handlers = {
+            "session_resumed": go_on,
             "session_start": lambda _: settle(""),
             "failed_auth": lambda failure: refused.append(failure["condition"]),
             "disconnected": lambda reason: settle(refused[0] if refused else f"disconnected: {reason}"),
@@ -207,6 +224,11 @@ class Slixmpp:
     def expect_disconnected(self) -> None:
         """See Peer."""
         wait_for(lambda: not self.xmpp.is_connected(), f"{self.jid} is still connected")
+
+    def break_off(self) -> None:
+        """Lose the connection without a word."""
+        self.call(self.xmpp.transport.abort)
+        self.expect_disconnected()
 
     def close(self) -> None:
         """See Peer."""

@@ -66,6 +66,30 @@ class Login(PeerCase):
         self.assert_enters()
 
 
+class Resumption(PeerCase):
+    """XEP-0198 by slixmpp's plugin."""
+
+    def test_broken(self) -> None:
+        """A session survives its connections: all that was sent comes once, in both directions."""
+        juliet = self.enter(self.slixmpp(self.account("juliet")))
+        romeo = self.enter(self.slixmpp(self.account("romeo"), managed=True))
+        full = str(romeo.xmpp.boundjid)
+        for number in range(3):
+            romeo.send(juliet.jid, f"to {number}")
+            romeo.break_off()
+            juliet.send(romeo.jid, f"from {number}")
+            juliet.send(full, f"full {number}")
+            # What was sent before it is done when an answer is there.
+            juliet.roster()
+            romeo.connect()
+            self.assertEqual(romeo.resumed, number + 1)
+            romeo.expect_message(juliet.jid, f"full {number}")
+            juliet.expect_message(romeo.jid, f"to {number}")
+        came = [got["body"] for got in romeo.messages]
+        self.assertEqual(came, [f"{way} {number}" for number in range(3) for way in ("from", "full")])
+        self.assertEqual([got["body"] for got in juliet.messages], [f"to {number}" for number in range(3)])
+
+
 class Registration(PeerCase):
     """XEP-0077 by slixmpp's plugin."""
 

@@ -16,6 +16,7 @@ from palaver.streams import managed
 from palaver.test.auth.client import FixedAccounts
 from palaver.test.house import House, now
 from palaver.test.streams.talker import HEADER, Talker, bind, bound, condition, error
+from palaver.xeps.carboncopy import CarbonCopy
 from palaver.xeps.offline import Offline
 from palaver.xeps.ping import Ping
 from palaver.xeps.stream_management import MAX_STALE_PER_USER, StreamManagement
@@ -470,6 +471,15 @@ class ResumeTests(SmCase):
         romeo.send("</stream:stream>")
         self.assertEqual(self.back().send(resume(romeo.token)), failed("item-not-found", " h='0'"))
 
+    def test_clean_end_in_time(self) -> None:
+        """A good-bye counts also when the connection is gone before its turn has come."""
+        romeo = self.romeo()
+        romeo.send(wait("w") + "</stream:stream>")
+        romeo.stream.connection_lost()
+        self.assertNotIn("romeo", self.host.users)
+        self.gates[0].callback(None)
+        self.assertEqual(self.back().send(resume(romeo.token)), failed("item-not-found", " h='0'"))
+
     def test_bad_xml(self) -> None:
         """A session that ends with a stream error is over: it would only fail again."""
         romeo = self.romeo()
@@ -549,6 +559,21 @@ class GivenBackTests(SmCase):
         romeo.stream.connection_lost()
         self.clock.advance(600)
         self.assertEqual((self.ids(other.take()), self.kept()), (["alone", "full"], []))
+
+    def test_copied(self) -> None:
+        """A session that got a copy when the message came does not get it again."""
+        self.house.add(CarbonCopy)
+        romeo = self.romeo(presence="<presence/>")
+        other = Talker(self.house).log_in(resource="garden")
+        other.send("<presence/><iq type='set' id='c'><enable xmlns='urn:xmpp:carbons:2'/></iq>")
+        self.clock.advance(1)
+        private = message("secret").replace("<body>", "<no-copy xmlns='urn:xmpp:hints'/><body>")
+        self.juliet.send(message("1") + private)
+        self.assertEqual(other.take().count("<body>"), 1)
+        romeo.stream.connection_lost()
+        self.clock.advance(600)
+        text = other.take()
+        self.assertEqual((self.ids(text), text.count("<body>"), self.kept()), (["secret"], 1, []))
 
     def test_other_priority(self) -> None:
         """A session that had another priority has not got what was for the highest."""
