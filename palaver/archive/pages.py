@@ -83,7 +83,9 @@ async def find(archive: Archive, query: ArchiveQuery) -> Found:
         return _cut([entries[id] for id in query.ids if _matches(entries[id], query)], query)
     if not query.known:
         return await _read(archive, query)
-    # Both go to the database together.
+    anchor = query.before if query.backwards else query.after
+    if anchor is not None and query.limit and query == _beside(anchor, query):
+        return await _read_beside(archive, anchor, query)
     there: Deferred[Any] = Deferred.fromCoroutine(archive.get(query.known))
     page: Deferred[Any] = Deferred.fromCoroutine(_read(archive, query))
     both = await DeferredList([there, page], consumeErrors=True)
@@ -92,6 +94,25 @@ async def find(archive: Archive, query: ArchiveQuery) -> Found:
             outcome.raiseException()
     found: Found = both[1][1]
     return found
+
+
+def _beside(anchor: int, query: ArchiveQuery) -> ArchiveQuery:
+    """Give the query for the page that begins beside an entry, with no filter."""
+    plain = ArchiveQuery(
+        known=frozenset((anchor,)), limit=query.limit, backwards=query.backwards, flip=query.flip
+    )
+    return plain._replace(before=anchor) if query.backwards else plain._replace(after=anchor)
+
+
+async def _read_beside(archive: Archive, anchor: int, query: ArchiveQuery) -> Found:
+    """Read the next page, the usual question: one query gives it, and shows that the anchor is there."""
+    asked = LogQuery(limit=query.limit + 1, backwards=query.backwards)
+    asked = asked._replace(until=anchor) if query.backwards else asked._replace(since=anchor)
+    entries, complete = await archive.range(asked)
+    beside = entries[-1 if query.backwards else 0] if entries else None
+    if beside is None or beside.id != anchor:
+        raise not_found()
+    return Found(entries[:-1] if query.backwards else entries[1:], complete)
 
 
 async def _read(archive: Archive, query: ArchiveQuery) -> Found:

@@ -466,7 +466,7 @@ class LargeArchiveTests(SqliteCase):
             {"first": 0, "last": self.SIZE - 50, "middle": 10_000, "peer": self.SIZE - 93 - 49 * 100},
         )
         self.assertEqual({len(got.entries) for got in found.values()}, {50})
-        self.assertEqual(len(statements), 5)
+        self.assertEqual(len(statements), 4)
         aside = self.aside()
         for statement, parameters in statements:
             plan = [row[3] for row in aside.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)]
