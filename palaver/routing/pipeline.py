@@ -61,11 +61,10 @@ TABLE: dict[Direction, dict[str, tuple[str, ...]]] = {
         "copy": ("mod_carboncopy",),
         "notice": ("mod_caps", "mod_pubsub", "mod_event_pusher"),
     },
-    # a stanza for one session, just before its bytes are queued
+    # a stanza for one session, just before its bytes are queued; stream management counts what passes
     Direction.TO_SESSION: {
         "guard": ("mod_privacy",),
         "hold": ("mod_filter_chatstates", "mod_throttle_presence", "mod_csi"),
-        "count": ("mod_stream_management",),
     },
     # a message that no session took
     Direction.UNDELIVERED: {
