@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from palaver.routing.sessions import Session
     from palaver.routing.users import User
 
-# Presence to more contacts than this is work for a turn of the reactor: the session's next stanza waits for the next.
+# Presence to more contacts than this fills a turn of the reactor: the session's next stanza waits.
 MAX_CONTACTS_PER_TURN = 100
 
 Waiting = list[Deferred[Any]]

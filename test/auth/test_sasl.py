@@ -303,10 +303,13 @@ class RevokeTests(SaslTestCase):
             client = ScramClient(name, password)
             exchange = self.auth.begin("SCRAM-SHA-1", FACTS)
             challenge = self.successResultOf(exchange.step(client.first())).data
+            assert challenge is not None
             self.auth.revoke("romeo")
             outcomes.append(exchange.step(client.final(challenge)))
         self.assertEqual(self.failureResultOf(outcomes[0], SaslFailure).value.condition, "not-authorized")
-        self.assertEqual(self.successResultOf(outcomes[1]).local, "juliet")
+        success = self.successResultOf(outcomes[1])
+        assert isinstance(success, Success)
+        self.assertEqual(success.local, "juliet")
 
     def test_plain(self) -> None:
         """A password that is being checked is no longer right."""

@@ -97,7 +97,9 @@ class OrderTests(StanzaCase):
     def test_end_of_the_account(self) -> None:
         """What a client has sent behind the end of its account is carried out for nobody."""
         self.romeo.send(iq("1") + iq("2") + message("3"))
-        self.romeo.stream.session.user.roster.end()
+        session = self.romeo.stream.session
+        assert session is not None
+        session.user.roster.end()
         self.gates[0].callback(None)
         self.assertEqual(self.ids(self.romeo), ["1"])
         self.romeo.send(message("4"))

@@ -46,12 +46,6 @@ last = ModuleMaker(
     "Since when somebody is away, and how long the server is up",
     (Xep(12, "2.0"),),
 )
-message_events = ModuleMaker(
-    "mod_message_events",
-    f"{_XEPS}.message_events.MessageEvents",
-    "Senders hear that a message is kept for somebody who is away",
-    (Xep(22, "1.4", "partial"),),
-)
 mam = ModuleMaker(
     "mod_mam",
     f"{_XEPS}.mam.MessageArchive",
@@ -66,6 +60,12 @@ mam = ModuleMaker(
         Xep(441, "0.2.0"),
     ),
     default=False,
+)
+message_events = ModuleMaker(
+    "mod_message_events",
+    f"{_XEPS}.message_events.MessageEvents",
+    "Senders hear that a message is kept for somebody who is away",
+    (Xep(22, "1.4", "partial"),),
 )
 offline = ModuleMaker(
     "mod_offline",
