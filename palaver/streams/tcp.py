@@ -120,8 +120,8 @@ class Connection(Protocol):
         self.heard = self.factory.wheel.now()
         if rate is not None:
             self._spend(len(data), rate, self.heard - now)
-        # What the client's own bytes bring it leaves at once; what others send it, at the end of the turn.
-        self._reading = not self._out
+        # A login goes step by step, so each answer leaves at once; later ones leave together, turn by turn.
+        self._reading = self._stranger and not self._out
         self.stream.data_received(data)
         if self._reading:
             self._reading = False
