@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -27,6 +27,7 @@ from palaver.routing.rosters import ROSTER_KINDS, StoredRosters
 from palaver.routing.router import Router
 from palaver.settings import Auth, Component
 from palaver.storage.open import open_storage
+from palaver.waiting import settled
 
 log = Log("server")
 
@@ -133,7 +134,7 @@ class Server:
     @staticmethod
     async def _take_back(take_back: Callable[[], Any]) -> None:
         try:
-            await _settled(take_back())
+            await settled(take_back())
         except Exception:
             log.failure("not-taken-back", Failure())
 
@@ -240,9 +241,9 @@ class Server:
             module = make()
             waiting = module.attach()
             try:
-                await _settled(waiting)
+                await settled(waiting)
             except BaseException:
-                await _settled(host.guard(name, module.detach))
+                await settled(host.guard(name, module.detach))
                 raise
         except ConfigError:
             raise
@@ -313,7 +314,3 @@ class Server:
     def pipeline(self) -> list[tuple[str, ...]]:
         """Give (host, direction, stanza, phase, module) for every step on every host."""
         return [(domain, *row) for domain, host in sorted(self.hosts.items()) for row in host.pipeline.rows()]
-
-
-async def _settled(waiting: Any) -> Any:
-    return await waiting if isinstance(waiting, Awaitable) else waiting

@@ -14,7 +14,19 @@ ROOT = Path(palaver.__file__).parent
 
 # From the bottom up. A part may import from those below it and from its own floor, in no circle.
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("errors", "markup", "tree", "parsing", "jid", "stanza", "times", "interfaces", "plugin", "upstream"),
+    (
+        "errors",
+        "markup",
+        "tree",
+        "parsing",
+        "jid",
+        "stanza",
+        "times",
+        "interfaces",
+        "plugin",
+        "upstream",
+        "waiting",
+    ),
     ("framing", "forms", "rsm", "throttle", "log", "mistakes", "settings", "config", "template", "metrics"),
     ("storage", "auth", "cluster"),
     ("archive",),

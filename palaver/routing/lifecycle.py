@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-from twisted.internet.defer import Deferred
+from typing import TYPE_CHECKING
 
 from palaver.auth.accounts import NoSuchAccount, NotSupported
 from palaver.errors import StreamError
@@ -15,6 +13,7 @@ from palaver.log import Log
 from palaver.routing.rosters import rosters
 from palaver.stanza import Stanza
 from palaver.storage import Batch
+from palaver.waiting import settled
 
 if TYPE_CHECKING:
     from palaver.routing.host import Host
@@ -56,7 +55,7 @@ async def delete_account(host: Host, local: str, by: ISession | None = None) -> 
     # What is stored because a session goes must be there before the account's stores are emptied.
     if by is not None and by.presence is not None:
         gone = Stanza("presence", {"type": "unavailable", "from": by.jid.full}, origin=by)
-        await _settled(by.receive(gone))
+        await settled(by.receive(gone))
     await end_sessions(host, local, error, but=by)
     await host.accounts.delete(local)
     rosters(host).forget(local)
@@ -97,13 +96,8 @@ async def end_sessions(host: Host, local: str, error: StreamError, but: ISession
         gone = session.unbind(error.text)
         if stream is not None:
             stream.end(error)
-        await _settled(gone)
+        await settled(gone)
 
 
 async def _fire(host: Host, event: object) -> None:
-    await _settled(host.events.fire(event))
-
-
-async def _settled(waiting: Deferred[Any] | None) -> None:
-    if waiting is not None:
-        await waiting
+    await settled(host.events.fire(event))

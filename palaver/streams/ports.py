@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError
 
 from palaver.settings import C2sListener
 from palaver.streams.settings import StreamSettings
 from palaver.streams.tcp import Connection, Listener
+from palaver.waiting import settled
 
 Place = tuple[str, int, str, int]
 """Interface and port; where any free port will do, the kind of TLS and a running number too."""
@@ -67,14 +67,14 @@ class Ports:
         async def take_back() -> None:
             for place in new:
                 if place in self._open:
-                    await _settled(self._open.pop(place).port.stopListening())
+                    await settled(self._open.pop(place).port.stopListening())
             for place, (table, listener, _) in put_aside.items():
                 self._closed.remove(listener)
                 self._open[place] = OpenPort(table, listener, self._listen(table, listener))
 
         for _, listener, port in put_aside.values():
             self._closed.append(listener)
-            await _settled(port.stopListening())
+            await settled(port.stopListening())
         try:
             for place, table in new.items():
                 listener = self._make(table)
@@ -95,7 +95,7 @@ class Ports:
         for place in [place for place in self._open if place not in wanted]:
             _, listener, port = self._open.pop(place)
             self._closed.append(listener)
-            await _settled(port.stopListening())
+            await settled(port.stopListening())
         for place, table in wanted.items():
             here = self._open[place]
             here.listener.settings = settings(table)
@@ -109,7 +109,7 @@ class Ports:
         for place in list(self._open):
             _, listener, port = self._open.pop(place)
             self._closed.append(listener)
-            await _settled(port.stopListening())
+            await settled(port.stopListening())
 
 
 def _places(tables: Sequence[C2sListener]) -> Iterator[tuple[Place, C2sListener]]:
@@ -120,8 +120,3 @@ def _places(tables: Sequence[C2sListener]) -> Iterator[tuple[Place, C2sListener]
         else:
             seen[table.interface, table.tls] += 1
             yield (table.interface, 0, table.tls, seen[table.interface, table.tls]), table
-
-
-async def _settled(waiting: Any) -> None:
-    if isinstance(waiting, Deferred):
-        await waiting
