@@ -1,7 +1,7 @@
 """Client streams (RFC 6120), without a socket: bytes in from a connection, bytes out to it.
 
-A stream goes through the states of `State`; `NEGOTIATION` says which top-level element
-is taken in which. Once bound, stanzas go to the session, one after the other: while one
+A stream goes through the states of `State`; `palaver.streams.negotiation` says which top-level
+element is taken in which. Once bound, stanzas go to the session, one after the other: while one
 waits, for a commit say, the next ones are queued, and with too many of them the connection
 is paused.
 """
@@ -11,64 +11,35 @@ from __future__ import annotations
 import re
 import secrets
 from collections import deque
-from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from palaver import jid, metrics
+from palaver import metrics
 from palaver.auth.sasl import Facts
 from palaver.errors import StreamError
 from palaver.framing import NS_STREAM, Framer, StreamHeader
-from palaver.interfaces import IRegistration, IStream
+from palaver.interfaces import IStream
 from palaver.log import Log
-from palaver.markup import attributes, element, escape
+from palaver.markup import attributes
 from palaver.routing.failures import failed
-from palaver.routing.iqs import check_request
-from palaver.routing.users import NS_BIND, bind
 from palaver.stanza import NS_CLIENT, Stanza
 from palaver.streams import features
-from palaver.streams.sasl import NS_SASL, StreamLogin
+from palaver.streams.negotiation import NEGOTIATION, STANZAS, State, check_header, refuse
 from palaver.streams.settings import StreamSettings
 
 if TYPE_CHECKING:
     from palaver.routing.host import Host
     from palaver.routing.sessions import Session
+    from palaver.streams.sasl import StreamLogin
 
 log = Log("c2s")
 
-NS_TLS = "urn:ietf:params:xml:ns:xmpp-tls"
-NS_REGISTER = "jabber:iq:register"
-
-STANZAS = frozenset(("message", "presence", "iq"))
 STREAM_ID_BYTES = 12
 # RFC 5646, as far as its syntax goes; tags of this length name everything that people speak.
 _LANGUAGE = re.compile(r"[A-Za-z]{1,8}(?:-[A-Za-z0-9]{1,8}){0,4}")
-
-
-class State(Enum):
-    """How far a stream has come."""
-
-    OPENING = "opening"
-    """No stream header yet, or none since the restart."""
-    NEGOTIATING = "negotiating"
-    """The features are out; nobody has logged in."""
-    AUTHENTICATED = "authenticated"
-    """Logged in; no resource bound."""
-    BOUND = "bound"
-    CLOSED = "closed"
-
-
-NEGOTIATION = {
-    (State.NEGOTIATING, NS_TLS, "starttls"): "_start_tls",
-    (State.NEGOTIATING, NS_SASL, "auth"): "_login",
-    (State.NEGOTIATING, NS_SASL, "response"): "_login",
-    (State.NEGOTIATING, NS_SASL, "abort"): "_login",
-    (State.NEGOTIATING, NS_CLIENT, "iq"): "_register",
-    (State.AUTHENTICATED, NS_CLIENT, "iq"): "_bind",
-}
 
 
 class _End(NamedTuple):
@@ -82,9 +53,9 @@ class ClientStream:
     """One client's stream, over whatever connection carries its bytes."""
 
     __slots__ = (
-        "_encrypting", "_feeding", "_framer", "_held", "_held_paused", "_language", "_login_state", "_queue",
-        "_resuming", "address", "authenticated_as", "connection", "documents", "host", "hosts",
-        "offered", "session", "settings", "state",
+        "_encrypting", "_feeding", "_framer", "_held", "_held_paused", "_language", "_queue", "_resuming",
+        "address", "authenticated_as", "connection", "documents", "host", "hosts", "login", "offered",
+        "session", "settings", "state",
     )  # fmt: skip
 
     def __init__(self, connection: Any, hosts: dict[str, Host], settings: StreamSettings) -> None:
@@ -101,8 +72,9 @@ class ClientStream:
         self.documents: Any = None
         # The SASL mechanisms that were announced, for the downgrade check.
         self.offered: tuple[str, ...] = ()
+        # The attempts to log in, until one succeeds.
+        self.login: StreamLogin | None = None
         self._framer = Framer(self, settings.max_unauthenticated_bytes)
-        self._login_state: StreamLogin | None = None
         # Bytes that came while a step of the negotiation is under way.
         self._held: list[bytes] | None = None
         self._held_paused = False
@@ -241,7 +213,7 @@ class ClientStream:
         """Take and write nothing any more; what is left of the segment is nobody's."""
         self.state = State.CLOSED
         self._framer.reset()
-        login, self._login_state = self._login_state, None
+        login, self.login = self.login, None
         if login is not None:
             login.abort()
         if self.host is not None:
@@ -292,7 +264,7 @@ class ClientStream:
 
     def stream_opened(self, header: StreamHeader) -> None:
         """Answer a stream header with ours and the features."""
-        self.host = self._check_header(header)
+        self.host = check_header(self, header)
         language = header.attrs.get("xml:lang", "")
         self._language = language if _LANGUAGE.fullmatch(language) else None
         self._write_header(header)
@@ -374,12 +346,11 @@ class ClientStream:
         """Take what is no stanza of a session."""
         if self.state is State.CLOSED:
             return None
-        name = NEGOTIATION.get((self.state, stanza.ns, stanza.name))
+        step = NEGOTIATION.get((self.state, stanza.ns, stanza.name))
         try:
             waiting: Deferred[Any] | None
-            if name is not None:
-                waiting = getattr(self, name)(stanza)
-                return waiting
+            if step is not None:
+                return step(self, stanza)
             nonza = self.host.nonzas.get((stanza.ns, stanza.name)) if self.host is not None else None
             if nonza is not None:
                 waiting = self.host.guard("nonza", nonza, stanza, self)
@@ -388,41 +359,10 @@ class ClientStream:
                 # The client has ended the stream; an error is no answer to that (RFC 6120 section 4.9.1.1).
                 self.end()
             else:
-                self._refuse(stanza)
+                refuse(stanza)
         except StreamError as error:
             self.end(error)
         return None
-
-    def _refuse(self, stanza: Stanza) -> None:
-        if stanza.ns == NS_CLIENT and stanza.name in STANZAS:
-            raise StreamError("not-authorized", "Log in and bind a resource first")
-        if stanza.ns in (NS_SASL, NS_TLS):
-            raise StreamError("policy-violation", f"<{stanza.name}/> does not belong here")
-        raise StreamError("unsupported-stanza-type")
-
-    def _check_header(self, header: StreamHeader) -> Host:
-        """Give the host that the client wants (RFC 6120 section 4.7).
-
-        Its ``from`` is only repeated in the answer: who a client is, its login says (section 8.1.2.1).
-        """
-        if header.ns != NS_CLIENT:
-            raise StreamError("invalid-namespace", f"A client's stream has the namespace {NS_CLIENT}")
-        to = header.attrs.get("to")
-        if to is None:
-            raise StreamError("improper-addressing", "The stream header has no to")
-        try:
-            domain = jid.prepare_domain(to)
-        except jid.InvalidJID as error:
-            raise StreamError("improper-addressing", str(error)) from None
-        host = self.hosts.get(domain)
-        if host is None:
-            raise StreamError("host-unknown")
-        if self.host is not None and host is not self.host:
-            raise StreamError("not-authorized", "A restarted stream is for the same host")
-        major = header.attrs.get("version", "").partition(".")[0]
-        if not major.isdecimal() or not major.strip("0"):
-            raise StreamError("unsupported-version", "This server speaks XMPP 1.0")
-        return host
 
     def _write_header(self, header: StreamHeader | None) -> None:
         host = self.host or next(iter(self.hosts.values()))
@@ -439,83 +379,31 @@ class ClientStream:
             b" xmlns:stream='http://etherx.jabber.org/streams'%b>" % attributes(attrs).encode()
         )
 
-    def _start_tls(self, stanza: Stanza) -> None:
-        """Begin TLS (RFC 6120 section 5)."""
-        if self.secure or self.settings.tls not in ("optional", "required"):
-            self.write(element("failure", NS_TLS))
-            raise StreamError("policy-violation", "There is no TLS to start here")
+    def encrypt(self, proceed: bytes) -> None:
+        """Begin TLS behind ``proceed``; a new stream begins in it."""
         domain = self.host.domain
         self.restart()
         self.host = None
-        self._login_state = None
+        self.login = None
         self._encrypting = True
-        self.connection.write(element("proceed", NS_TLS))
+        self.connection.write(proceed)
         self.connection.start_tls(domain)
-
-    def _login(self, stanza: Stanza) -> None:
-        if self._login_state is None:
-            self._login_state = StreamLogin(self)
-        self._login_state.receive(stanza)
 
     def logged_in(self, local: str, documents: Any) -> None:
         """Somebody has proved who they are; a new stream begins."""
         self.authenticated_as = local
         self.documents = documents
         self.host.unbound.add(self)
-        self._login_state = None
+        self.login = None
         self.restart()
         self._framer.max_stanza_bytes = self.settings.max_stanza_bytes
 
-    def _register(self, iq: Stanza) -> None:
-        """Let mod_register answer before the login (XEP-0077); anything else is too early."""
-        registration = self.host.query(IRegistration)
-        wanted = iq.type in ("get", "set") and iq.payload is not None and iq.payload[0] == NS_REGISTER
-        if registration is None or not wanted:
-            self._refuse(iq)
-        # What a stranger sends meanwhile is not even parsed.
-        self.hold()
-        Deferred.fromCoroutine(self._answer(iq, registration)).addErrback(_note_failure)
-
-    async def _answer(self, iq: Stanza, registration: Any) -> None:
-        try:
-            answer = registration.handle(self, iq)
-            if isinstance(answer, Deferred):
-                answer = await answer
-        except Exception:
-            answer = iq.error(failed("mod_register", Failure()))
-        self.write(answer.encode())
-        self.go_on()
-
-    def _bind(self, iq: Stanza) -> Deferred[Any] | None:
-        """Bind a resource (RFC 6120 section 7)."""
-        if iq.type != "set" or iq.payload != (NS_BIND, "bind"):
-            self._refuse(iq)
-        wrong = check_request(iq)
-        if wrong is not None:
-            self.write(iq.error(wrong).encode())
-            return None
-        return Deferred.fromCoroutine(self._bound(iq))
-
-    async def _bound(self, iq: Stanza) -> None:
-        node = iq.child(NS_BIND, "bind")
-        wanted = next((str(child) for child in node.elements(NS_BIND, "resource")), None) if node else None
-        local, documents = self.authenticated_as, self.documents
-        assert local is not None
-        try:
-            session = await bind(self.host, self, local, wanted, documents)
-        except Exception:
-            self.write(iq.error(failed("core", Failure())).encode())
-            return
-        if self.state is State.CLOSED:
-            session.unbind()
-            return
+    def bound(self) -> None:
+        """Note that the login is complete: a resource is bound."""
         self.documents = None
         self.state = State.BOUND
         # Only now: whoever logs in and never binds has the time of a stranger.
         self.connection.authenticated()
-        log.info("session-bound", jid=session.jid, address=self.address, secure=self.secure)
-        payload = element("bind", NS_BIND, element("jid", None, escape(session.jid.full)))
-        session.send(iq.replace(to=None, from_=None).result(payload))
 
 
 def _is_done(waiting: Deferred[Any]) -> bool:

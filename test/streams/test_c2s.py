@@ -11,7 +11,7 @@ from palaver import metrics
 from palaver.errors import StorageError, StreamError
 from palaver.events import SessionBound, SessionUnbound
 from palaver.interfaces import IRegistration
-from palaver.streams.c2s import State
+from palaver.streams.negotiation import State
 from palaver.test.house import House
 from palaver.test.streams.talker import (
     END,

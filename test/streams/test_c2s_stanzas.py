@@ -12,7 +12,7 @@ from palaver import metrics
 from palaver.errors import StorageError, StreamError
 from palaver.routing.iqs import SELF, IqRoute
 from palaver.routing.pipeline import FROM_CLIENT
-from palaver.streams.c2s import State
+from palaver.streams.negotiation import State
 from palaver.test.house import House
 from palaver.test.streams.talker import END, HEADER, Talker, bind, condition, error, plain
 

@@ -11,7 +11,7 @@ from palaver import metrics
 from palaver.auth.accounts import Credentials
 from palaver.auth.sasl import Success
 from palaver.errors import StorageError
-from palaver.streams.c2s import State
+from palaver.streams.negotiation import State
 from palaver.test.auth.client import ScramClient
 from palaver.test.streams.talker import (
     END,
