@@ -14,6 +14,7 @@ from twisted.internet.defer import Deferred
 if TYPE_CHECKING:
     from palaver.interfaces import ISession
     from palaver.jid import JID
+    from palaver.routing.host import Host
     from palaver.stanza import Stanza
     from palaver.storage import Document
 
@@ -114,6 +115,38 @@ class SubscriptionChanged(NamedTuple):
     local: str
     contact: str
     subscription: str
+
+
+class ItemPublished(NamedTuple):
+    """An account has published an item (XEP-0163), which is stored.
+
+    ``owner`` is the localpart, ``payload`` the serialised element, b"" for none. ``publisher`` is the full
+    JID of the client; None when a module did it.
+    """
+
+    host: Host
+    owner: str
+    node: str
+    item_id: str
+    payload: bytes
+    publisher: str | None = None
+
+
+class ItemRetracted(NamedTuple):
+    """An item of an account is gone; ``item_id`` is None when all of the node are, or the node itself."""
+
+    host: Host
+    owner: str
+    node: str
+    item_id: str | None
+
+
+class CapabilitiesKnown(NamedTuple):
+    """What a client can do has become known (XEP-0115, 0390); ``full_jid`` is text."""
+
+    host: Host
+    full_jid: str
+    features: frozenset[str]
 
 
 Listener = Callable[[Any], Awaitable[object] | None]

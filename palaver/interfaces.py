@@ -183,6 +183,75 @@ class ICarbons(Interface):
         """Tell whether a session gets a copy of a message for another session; ``to`` is that one's JID."""
 
 
+class IPersonalEventing(Interface):
+    """What accounts publish about themselves (XEP-0163), for modules. Every method gives a Deferred.
+
+    ``owner`` is a localpart. What is done here is done as the owner, with the owner's rights. A failure is
+    a StanzaError with the condition that a client would get, or a StorageError.
+    """
+
+    def publish(owner, node, item_id, payload, options=None):
+        """Publish an item, commit it and notify; gives its id.
+
+        ``payload`` is one serialised element; None for ``item_id`` makes an id. ``options`` maps names such
+        as ``access_model`` to lists of texts: the configuration of a node that this makes, and what a node
+        that is there must be like, or the publishing fails with ``conflict`` (XEP-0060 section 7.1.5).
+        """
+
+    def items(owner, node, ids=None, limit=None):
+        """Give palaver.pubsub.items.Item values, the newest last; an empty list when there is no such node.
+
+        Those with these ids, or the newest ``limit`` ones.
+        """
+
+    def retract(owner, node, item_id, notify=True):
+        """Delete an item; gives False when there was none."""
+
+    def purge(owner, node):
+        """Delete all items; gives False when there is no such node."""
+
+    def configuration(owner, node):
+        """Give a node's configuration by names without ``pubsub#``; None when there is no such node."""
+
+
+class ICapabilities(Interface):
+    """What clients have said that they can do (XEP-0115, 0390)."""
+
+    def features(full):
+        """Give the features of a full JID, given as text, as a frozenset; None when they are not known."""
+
+
+class INodeTree(Interface):
+    """How the names of a PubSub service's nodes hang together (palaver.pubsub.trees has the usual ones)."""
+
+    def check_name(name, creator, owners):
+        """Refuse a name for a new node with a StanzaError; gives a Deferred, or None when it is in order.
+
+        ``creator`` is a bare JID as text. ``owners(name)`` gives a Deferred of the bare JIDs that own a node,
+        or None when there is none.
+        """
+
+    def new_name(creator):
+        """Give a name for a node that nobody has named."""
+
+
+class INodeType(Interface):
+    """A kind of PubSub nodes, asked for as ``<create type='…'/>`` (see palaver.pubsub.kinds)."""
+
+    name = Attribute("Its name in the request and in the option plugins.")
+    defaults = Attribute(
+        "Mapping from names of configuration fields to values that differ from the usual ones."
+    )
+    tree = Attribute("The INodeTree that its nodes' names keep to; None: the service's.")
+
+    def check_item(payload, options):
+        """Refuse an item with a StanzaError.
+
+        ``payload`` is its element, or None; ``options`` the publish options, as `IPersonalEventing.publish`
+        takes them.
+        """
+
+
 # -- accounts and what the outside world may own --------------------------------------
 
 
