@@ -183,6 +183,17 @@ class ICarbons(Interface):
         """Tell whether a session gets a copy of a message for another session; ``to`` is that one's JID."""
 
 
+class IPrivacy(Interface):
+    """Whom accounts have shut out (XEP-0016, 0191); provided while a module for that is on."""
+
+    def hidden_from(local, other):
+        """Tell whether an account shows nothing of itself to somebody, a JID.
+
+        For what is sent for an account without a client having asked, such as notifications (XEP-0163).
+        Gives a bool, or a Deferred of one that fails with StorageError.
+        """
+
+
 class IPersonalEventing(Interface):
     """What accounts publish about themselves (XEP-0163), for modules. Every method gives a Deferred.
 

@@ -31,6 +31,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("storage", "auth", "cluster"),
     ("archive",),
     ("routing", "events"),
+    ("privacy",),
     ("modules",),
     ("streams", "web"),
     ("xeps",),

@@ -10,7 +10,7 @@ from twisted.internet.task import deferLater
 
 from palaver.jid import JID
 from palaver.routing.pipeline import Reply, Step, Verdict, run
-from palaver.routing.roster import SEEN_BY_US, SEES_US
+from palaver.routing.roster import SEEN_BY_US, SEES_US, SUBSCRIPTION_TYPES
 from palaver.stanza import NS_CLIENT, Stanza, start_attributes
 
 if TYPE_CHECKING:
@@ -66,7 +66,8 @@ def to_subscribers(session: Session, stanza: Stanza) -> Waiting:
     host = session.host
     notice = Notice(stanza)
     domain, users = host.domain, host.users
-    plain = not _guards(host) and "presence" not in host.pipeline.to_user
+    pipeline = host.pipeline
+    plain = not _guards(session.user) and "presence" not in pipeline.to_user
     waiting: Waiting = []
     items = list(session.user.roster.items.values())
     if len(items) > MAX_CONTACTS_PER_TURN:
@@ -81,7 +82,7 @@ def to_subscribers(session: Session, stanza: Stanza) -> Waiting:
             user = users.get(local)
             if user is None:
                 continue
-            if plain:
+            if plain and user.pipeline is pipeline:
                 notice.send(user, contact)
                 continue
         answer = route(host, notice.to(contact)[0])
@@ -97,13 +98,17 @@ def to_own(session: Session, stanza: Stanza) -> None:
 
 def route(host: Host, stanza: Stanza) -> Deferred[Any] | None:
     """Route a presence that this host sends for a session: past those who may stop it, then on its way."""
-    guards = _guards(host) if stanza.origin is not None else ()
+    guards = _guards(stanza.origin.user) if stanza.origin is not None else ()
     if not guards:
         return host.router.route(stanza)
 
     def settle_guards(outcome: Stanza | Verdict) -> Deferred[Any] | None:
-        # Nobody asked for it, so a refusal is told to nobody.
-        return host.router.route(outcome) if isinstance(outcome, Stanza) else None
+        if isinstance(outcome, Stanza):
+            return host.router.route(outcome)
+        # For the rest nobody asked, so a refusal is told to nobody.
+        if isinstance(outcome, Reply) and stanza.type in SUBSCRIPTION_TYPES:
+            return host.router.reply(stanza, outcome.stanza)
+        return None
 
     outcome = run(guards, stanza, stanza.origin)
     return outcome.addCallback(settle_guards) if isinstance(outcome, Deferred) else settle_guards(outcome)
@@ -115,9 +120,9 @@ def route_all(host: Host, stanzas: Iterable[Stanza]) -> Waiting:
     return [answer for answer in answers if answer is not None]
 
 
-def _guards(host: Host) -> tuple[Step, ...]:
+def _guards(user: User) -> tuple[Step, ...]:
     """Give the handlers that may stop a presence on its way out; each contact's copy passes them."""
-    steps = host.pipeline.from_client.get("presence")
+    steps = user.pipeline.from_client.get("presence")
     return tuple([step for step in steps if step.phase == "guard"]) if steps is not None else ()
 
 
@@ -182,7 +187,7 @@ def ask_contacts(session: Session) -> Waiting:
 def _look_at(user: User, session: Session) -> Waiting:
     """Send a local contact's presence to one session, past the guards of both sides."""
     host = session.host
-    if not _guards(host) and "presence" not in host.pipeline.to_user:
+    if not _guards(user) and "presence" not in session.user.pipeline.to_user:
         for stanza in shown(user, session.jid.full):
             session.send(stanza)
         return []
@@ -196,7 +201,8 @@ def probe(sender: str, contact: str, origin: Session | None = None) -> Stanza:
 
 def to_account(host: Host, stanza: Stanza, to: JID) -> Stanza | Deferred[Stanza | None] | None:
     """Take a presence through the TO_USER phases; gives None when it ends there."""
-    steps = host.pipeline.to_user.get("presence")
+    user = host.users.get(to.local)
+    steps = (user.pipeline if user is not None else host.pipeline.guarded).to_user.get("presence")
     if steps is None:
         return stanza
 

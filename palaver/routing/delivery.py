@@ -23,7 +23,7 @@ def message(host: Host, stanza: Stanza, to: JID) -> Deferred[Any] | None:
     """Deliver a message to an account: to sessions, or to whoever keeps what no session took."""
     user = host.users.get(to.local)
     if user is not None:
-        steps = host.pipeline.to_user.get("message")
+        steps = user.pipeline.to_user.get("message")
         if steps is not None:
             return _after(host, steps, stanza, to)
         session = user.sessions.get(to.resource) if to.resource else None
@@ -46,7 +46,7 @@ async def _to_absent(host: Host, stanza: Stanza, to: JID) -> None:
         if stanza.type != "headline":
             host.router.bounce(stanza, StanzaError("service-unavailable"))
         return
-    steps = host.pipeline.to_user.get("message")
+    steps = host.pipeline.guarded.to_user.get("message")
     waiting = _deliver(host, stanza, to) if steps is None else _after(host, steps, stanza, to)
     if waiting is not None:
         await waiting

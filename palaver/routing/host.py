@@ -19,7 +19,7 @@ from palaver.routing import delivery, presence
 from palaver.routing.disco import Disco
 from palaver.routing.failures import failed
 from palaver.routing.iqs import BARE, FULL, HOST, SELF, IqRoute, IqTable, Requests, check_request
-from palaver.routing.pipeline import Pipeline, Reply, Step, run
+from palaver.routing.pipeline import Pipeline, Reply, Step, Track, run
 from palaver.routing.router import Router
 from palaver.routing.users import NS_BIND, NS_SESSION, User
 from palaver.stanza import Child, Stanza
@@ -167,7 +167,16 @@ class Host:
                 self.requests.answer(iq, sender)
             return None
         addressee = HOST if to is not None and not to.local else self._kind(iq, to)
-        route = self.iqs.find(addressee, kind, iq.children[0])
+        if addressee is BARE and to is not None:
+            # What is answered for an account passes its guards; the other phases are about its clients.
+            steps = [step for step in self._track(to).to_user.get("iq", ()) if step.phase == "guard"]
+            if steps:
+                return self._guarded(tuple(steps), iq, to, lambda iq, to: self._answer_for(BARE, iq))
+        return self._answer_for(addressee, iq)
+
+    def _answer_for(self, addressee: str, iq: Stanza) -> Deferred[Any] | None:
+        """Have the route for a get or set answer it, if there is one."""
+        route = self.iqs.find(addressee, iq.attrs["type"], iq.children[0])
         if route is None:
             return self.router.bounce(iq, StanzaError("service-unavailable"))
         return self.call(route, iq)
@@ -185,17 +194,28 @@ class Host:
             route = self.iqs.find(FULL, iq.attrs["type"], iq.children[0])
             if route is not None:
                 return self.call(route, iq)
-        steps = self.pipeline.to_user.get("iq")
+        steps = self._track(to).to_user.get("iq")
         if steps is None:
             return self._hand_over(iq, to)
-        return self._guarded(steps, iq, to)
+        return self._guarded(steps, iq, to, self._hand_over)
 
-    def _guarded(self, steps: tuple[Step, ...], iq: Stanza, to: JID) -> Deferred[Any] | None:
-        """Take an IQ for a client through the TO_USER phases."""
+    def _track(self, to: JID) -> Track:
+        """Give what the stanzas for an account go through."""
+        user = self.users.get(to.local)
+        return user.pipeline if user is not None else self.pipeline.guarded
+
+    def _guarded(
+        self,
+        steps: tuple[Step, ...],
+        iq: Stanza,
+        to: JID,
+        deliver: Callable[[Stanza, JID], Deferred[Any] | None],
+    ) -> Deferred[Any] | None:
+        """Take an IQ for an account through steps of the TO_USER phases, then deliver it."""
 
         def settle(outcome: Any) -> Deferred[Any] | None:
             if isinstance(outcome, Stanza):
-                return self._hand_over(outcome, to)
+                return deliver(outcome, to)
             if isinstance(outcome, Reply):
                 return self.router.reply(iq, outcome.stanza)
             return None

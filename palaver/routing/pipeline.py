@@ -102,21 +102,20 @@ class Step(NamedTuple):
     phase: str
     module: str
     handler: PhaseHandler
+    guarded: bool = False
 
 
-class Pipeline:
-    """The handlers of one host, resolved by direction and stanza name."""
+class Track:
+    """Handlers resolved by direction and stanza name: what the stanzas of some accounts go through."""
 
     def __init__(self) -> None:
-        self._steps: dict[tuple[Direction, str], list[Step]] = {}
-        self._resolved: dict[tuple[Direction, str], tuple[Step, ...]] = {}
         # Read for every stanza, so each direction has a plain dictionary of its own.
         self.from_client: dict[str, tuple[Step, ...]] = {}
         self.sent: dict[str, tuple[Step, ...]] = {}
         self.to_user: dict[str, tuple[Step, ...]] = {}
         self.to_session: dict[str, tuple[Step, ...]] = {}
         self.undelivered: dict[str, tuple[Step, ...]] = {}
-        self._by_direction = {
+        self.by_direction = {
             Direction.FROM_CLIENT: self.from_client,
             Direction.SENT: self.sent,
             Direction.TO_USER: self.to_user,
@@ -124,16 +123,49 @@ class Pipeline:
             Direction.UNDELIVERED: self.undelivered,
         }
 
+    def put(self, direction: Direction, name: str, steps: tuple[Step, ...]) -> None:
+        """Set the steps for stanzas of a name."""
+        resolved = self.by_direction[direction]
+        if steps:
+            resolved[name] = steps
+        else:
+            resolved.pop(name, None)
+        # Where nothing is done with a stanza before it is routed, nobody looks at what is done after.
+        if name in self.sent:
+            self.from_client.setdefault(name, ())
+        elif not self.from_client.get(name, True):
+            del self.from_client[name]
+
+
+class Pipeline(Track):
+    """The handlers of one host.
+
+    Itself the track of most accounts; ``guarded`` is that of accounts with rules of their own (see
+    `palaver.routing.users.User.guard`) and of those that nobody is online with, whose rules nobody has read.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.guarded = Track()
+        self._steps: dict[tuple[Direction, str], list[Step]] = {}
+
     def add(
-        self, direction: Direction, phase: str, names: Sequence[str], module: str, handler: PhaseHandler
+        self,
+        direction: Direction,
+        phase: str,
+        names: Sequence[str],
+        module: str,
+        handler: PhaseHandler,
+        guarded: bool = False,
     ) -> Callable[[], None]:
         """Add a handler for stanzas of these names; gives the function that takes it back.
 
+        With ``guarded`` only the stanzas of guarded accounts meet it.
         Raises `ValueError` for a phase that the direction does not have.
         """
         if phase not in TABLE[direction]:
             raise ValueError(f"{module}: {direction.value} has no phase {phase!r}")
-        step = Step(phase, module, handler)
+        step = Step(phase, module, handler, guarded)
         for name in names:
             self._steps.setdefault((direction, name), []).append(step)
             self._resolve(direction, name)
@@ -147,22 +179,14 @@ class Pipeline:
 
     def _resolve(self, direction: Direction, name: str) -> None:
         steps = sorted(self._steps[direction, name], key=lambda step: _place(direction, step))
-        resolved = self._by_direction[direction]
-        if steps:
-            resolved[name] = tuple(steps)
-        else:
-            resolved.pop(name, None)
-        # Where nothing is done with a stanza before it is routed, nobody looks at what is done after.
-        if name in self.sent:
-            self.from_client.setdefault(name, ())
-        elif not self.from_client.get(name, True):
-            del self.from_client[name]
+        self.put(direction, name, tuple([step for step in steps if not step.guarded]))
+        self.guarded.put(direction, name, tuple(steps))
 
     def rows(self) -> list[tuple[str, str, str, str]]:
         """Give (direction, stanza name, phase, module) for every step, in order of execution."""
         return [
             (direction.value, name, step.phase, step.module)
-            for direction, resolved in self._by_direction.items()
+            for direction, resolved in self.guarded.by_direction.items()
             for name in sorted(resolved)
             for step in resolved[name]
         ]

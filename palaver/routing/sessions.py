@@ -60,7 +60,7 @@ class Session:
         Gives None when all is done, or a Deferred that fires when everything that had to be
         stored for it is committed. Never fails: refusals go back as error stanzas.
         """
-        steps = self.host.pipeline.from_client.get(stanza.name)
+        steps = self.user.pipeline.from_client.get(stanza.name)
         # A subscription stanza meets the guards after the roster, so that even a blocked contact can go.
         if steps is None or (stanza.name == "presence" and stanza.attrs.get("type") in SUBSCRIPTION_TYPES):
             return self._route(stanza)
@@ -72,7 +72,7 @@ class Session:
     def _routed(self, outcome: Stanza | Verdict) -> Deferred[Any] | None:
         if isinstance(outcome, Stanza):
             waiting = self._route(outcome)
-            steps = self.host.pipeline.sent.get(outcome.name)
+            steps = self.user.pipeline.sent.get(outcome.name)
             return waiting if steps is None else self._finish(steps, outcome, waiting)
         if isinstance(outcome, Reply):
             self.send(outcome.stanza)
@@ -113,7 +113,7 @@ class Session:
         stream = self.stream
         if stream is None:
             return False
-        steps = self.host.pipeline.to_session.get(stanza.name)
+        steps = self.user.pipeline.to_session.get(stanza.name)
         if steps is not None:
             outcome = run(steps, stanza, self)
             if isinstance(outcome, Drop | Handled):

@@ -12,6 +12,7 @@ from palaver.errors import StanzaError, StorageError, StreamError
 from palaver.events import SessionBound
 from palaver.interfaces import IRosters, IStream, IUser
 from palaver.jid import JID, InvalidJID
+from palaver.routing.pipeline import Track
 from palaver.routing.sessions import Session
 from palaver.storage import Document
 
@@ -30,7 +31,7 @@ RESOURCE_BYTES = 6
 class User:
     """An account that somebody is online with."""
 
-    __slots__ = ("bare", "host", "jid", "local", "roster", "sessions")
+    __slots__ = ("_guards", "bare", "host", "jid", "local", "pipeline", "roster", "sessions")
 
     def __init__(self, host: Host, local: str, roster: Roster) -> None:
         self.host = host
@@ -39,6 +40,20 @@ class User:
         self.bare = self.jid.bare
         self.roster = roster
         self.sessions: dict[str, Session] = {}
+        # What the account's stanzas go through; most accounts have no rules that cost every stanza a look.
+        self.pipeline: Track = host.pipeline
+        self._guards: frozenset[str] = frozenset()
+
+    def guard(self, module: str) -> None:
+        """Have the account's stanzas meet the handlers for guarded accounts, until `unguard`."""
+        self._guards |= {module}
+        self.pipeline = self.host.pipeline.guarded
+
+    def unguard(self, module: str) -> None:
+        """End what a module's `guard` has begun; does nothing twice."""
+        self._guards -= {module}
+        if not self._guards:
+            self.pipeline = self.host.pipeline
 
     def available(self) -> list[Session]:
         """Give the sessions that have sent available presence."""
