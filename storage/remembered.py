@@ -25,6 +25,8 @@ MAX_SHARE = 8
 
 Owner = tuple[str, str]
 """Host and owner."""
+Touched = tuple[Owner, str | None]
+"""Whose documents a change concerns, and of which kind; None for all."""
 # Inside the class `list` is a method.
 Documents = list[Document]
 Names = list[str]
@@ -40,10 +42,10 @@ class RememberedDocuments:
         # By owner: what was read of which kinds. The owner read last is last.
         self._kept: OrderedDict[Owner, dict[tuple[str, ...], Documents]] = OrderedDict()
         self._size = 0
-        # By owner: how many writes are under way; nothing is remembered before they are done.
-        self._writing: dict[Owner, int] = {}
-        # By owner: reads under way that no write has come in between of.
-        self._reading: dict[Owner, set[object]] = {}
+        # By owner: the kinds that are being written; nothing of them is remembered before that is done.
+        self._writing: dict[Owner, list[str | None]] = {}
+        # By owner: reads under way that no write has come in between of, with their kinds.
+        self._reading: dict[Owner, dict[object, tuple[str, ...]]] = {}
 
     # -- reads ------------------------------------------------------------------------
 
@@ -102,10 +104,10 @@ class RememberedDocuments:
 
     def _read(self, owner: Owner, kinds: tuple[str, ...]) -> Deferred[Documents]:
         found: Deferred[Documents] = self._documents.list(*owner, kinds)
-        if owner in self._writing:
+        if any(_concerns(kind, kinds) for kind in self._writing.get(owner, ())):
             return found
         ticket = object()
-        self._reading.setdefault(owner, set()).add(ticket)
+        self._reading.setdefault(owner, {})[ticket] = kinds
 
         def remember(documents: Documents) -> Documents:
             if self._done(owner, ticket):
@@ -123,7 +125,7 @@ class RememberedDocuments:
         tickets = self._reading.get(owner)
         if tickets is None or ticket not in tickets:
             return False
-        tickets.discard(ticket)
+        del tickets[ticket]
         if not tickets:
             del self._reading[owner]
         return True
@@ -143,27 +145,41 @@ class RememberedDocuments:
             self._drop(next(iter(self._kept)))
 
     def _drop(self, owner: Owner) -> None:
-        kept = self._kept.pop(owner, None)
-        if kept is not None:
-            self._size -= sum(map(_weight, kept.values()))
+        self._size -= sum(map(_weight, self._kept.pop(owner).values()))
 
     # -- writes -------------------------------------------------------------------------
 
-    def began(self, batch: Batch) -> set[Owner]:
+    def began(self, batch: Batch) -> set[Touched]:
         """Forget whatever a batch may change, until `ended` is called with what this gives."""
-        touched = {_owner(change) for change in batch.changes if not _is_log(change)}
-        for owner in touched:
-            self._drop(owner)
-            self._reading.pop(owner, None)
-            self._writing[owner] = self._writing.get(owner, 0) + 1
+        touched = {_touched(change) for change in batch.changes if not _is_log(change)}
+        for owner, kind in touched:
+            self._forget(owner, kind)
+            tickets = self._reading.get(owner, {})
+            for ticket in [ticket for ticket, kinds in tickets.items() if _concerns(kind, kinds)]:
+                self._done(owner, ticket)
+            self._writing.setdefault(owner, []).append(kind)
         return touched
 
-    def ended(self, touched: set[Owner]) -> None:
+    def _forget(self, owner: Owner, kind: str | None) -> None:
+        kept = self._kept.get(owner)
+        if kept is None:
+            return
+        for kinds in [kinds for kinds in kept if _concerns(kind, kinds)]:
+            self._size -= _weight(kept.pop(kinds))
+        if not kept:
+            del self._kept[owner]
+
+    def ended(self, touched: set[Touched]) -> None:
         """Note that a batch was committed, or refused."""
-        for owner in touched:
-            self._writing[owner] -= 1
+        for owner, kind in touched:
+            self._writing[owner].remove(kind)
             if not self._writing[owner]:
                 del self._writing[owner]
+
+
+def _concerns(kind: str | None, kinds: tuple[str, ...]) -> bool:
+    """Tell whether a change of documents of this kind, None for all, matters to whoever read these kinds."""
+    return kind is None or kind in kinds
 
 
 def _weight(documents: Documents) -> int:
@@ -180,6 +196,8 @@ def _is_log(change: object) -> bool:
     return isinstance(change, AppendEntry | DeleteEntries)
 
 
-def _owner(change: object) -> Owner:
-    document = change.document if isinstance(change, PutDocument) else change
-    return document.host, document.owner  # type: ignore[attr-defined]
+def _touched(change: Any) -> Touched:
+    if isinstance(change, PutDocument):
+        document = change.document
+        return (document.host, document.owner), document.kind
+    return (change.host, change.owner), change.kind

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -85,7 +86,11 @@ class Ports:
         return take_back
 
     def _listen(self, table: C2sListener, listener: Listener) -> Any:
-        return self._reactor.listenTCP(table.port, listener, backlog=table.backlog, interface=table.interface)
+        port = self._reactor.listenTCP(table.port, listener, backlog=table.backlog, interface=table.interface)
+        # Every accepted socket inherits them.
+        port.socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        port.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return port
 
     async def settle(
         self, tables: Sequence[C2sListener], settings: Callable[[C2sListener], StreamSettings]

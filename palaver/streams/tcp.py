@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IHandshakeListener, IPullProducer, IPushProducer
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
@@ -23,6 +24,8 @@ log = Log("tcp")
 CLOSE_TIMEOUT_S = 5.0
 # What is larger does not wait for the end of the turn: a full socket is noticed before more comes.
 LARGE_BYTES = 16 * 1024
+
+_DONE = Failure(ConnectionDone())
 
 
 class Listener:
@@ -104,8 +107,6 @@ class Connection(Protocol):
     def connectionMade(self) -> None:
         """Begin: a stream, a deadline for its login, TLS at once on a direct-TLS port."""
         factory = self.factory
-        self.transport.setTcpKeepAlive(True)
-        self.transport.setTcpNoDelay(True)
         factory.connections.add(self)
         self.stream = factory.make_stream(self)
         self._restore_deadline()
@@ -229,8 +230,12 @@ class Connection(Protocol):
         if self._out:
             self.transport.write(b"".join(self._out))
             self._out.clear()
-        self.expire_in(CLOSE_TIMEOUT_S, self._cut)
         self._closing = True
+        if not self.secure and not self._blocked:
+            # All is sent. Twisted's own way waits for the socket once more to find that out.
+            self.factory.flusher.add(_Leaving(self.transport))
+            return
+        self.expire_in(CLOSE_TIMEOUT_S, self._cut)
         if self._paused:
             # TLS ends with an answer of the peer's, which has to be read.
             self.transport.resumeProducing()
@@ -352,3 +357,16 @@ class Connection(Protocol):
         if self.transport is not None:
             log.info("cut-off", address=self.address)
             self.transport.abortConnection()
+
+
+class _Leaving:
+    """Closes a socket at the end of the reactor's turn: not under whoever reads from it now."""
+
+    __slots__ = ("_transport",)
+
+    def __init__(self, transport: Any) -> None:
+        self._transport = transport
+
+    def flush(self) -> None:
+        """See Flushable."""
+        self._transport.connectionLost(_DONE)

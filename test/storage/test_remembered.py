@@ -83,6 +83,29 @@ class RememberingTests(SynchronousTestCase):
         self.documents.ended(touched)
         self.assertEqual(self.values(), [1])
 
+    def test_other_kinds(self) -> None:
+        """What a login reads is not forgotten for a write of another kind, before or during the read."""
+        self.values()
+        self.documents.ended(self.documents.began(Batch().put(HOST, "romeo", "last", "", {})))
+        self.values()
+        self.assertEqual(self.below.asked, 1)
+        self.below.slow = True
+        reading = self.documents.list(HOST, "tybalt", ["roster"])
+        touched = self.documents.began(Batch().put(HOST, "tybalt", "last", "", {}))
+        self.below.gates.pop().callback(None)
+        self.assertEqual(self.successResultOf(reading), [])
+        self.documents.ended(touched)
+        self.assertEqual((self.values("tybalt"), self.below.asked), ([], 2))
+
+    def test_whole_owner(self) -> None:
+        """When all of an account goes, all of it is forgotten."""
+        self.values()
+        batch = Batch().delete(HOST, "romeo")
+        touched = self.documents.began(batch)
+        self.below.storage.write(batch)
+        self.documents.ended(touched)
+        self.assertEqual((self.values(), self.below.asked), ([], 2))
+
     def test_overtaken(self) -> None:
         """A read that a write overtakes is not remembered, though it ends after the write."""
         self.below.slow = True

@@ -92,11 +92,6 @@ class Socket(FileDescriptor):
     def getPeer(self) -> IPv4Address:
         return IPv4Address("TCP", ADDRESS, 50123)
 
-    def setTcpKeepAlive(self, enabled: bool) -> None:
-        """Nothing to do."""
-
-    setTcpNoDelay = setTcpKeepAlive
-
     @property
     def reads(self) -> bool:
         return self in self.selector.reading

@@ -274,8 +274,10 @@ class EndTests(TcpCase):
         self.connect()
         self.connection.write(b"good-bye")
         self.connection.close()
-        self.socket.read(0)
         self.assertEqual(self.socket.sends, [b"good-bye"])
+        # Whoever called is not torn from under its feet.
+        self.assertTrue(self.socket.connected)
+        self.turn()
         self.assert_over()
 
     def test_close_slowly(self) -> None:
