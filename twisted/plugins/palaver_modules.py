@@ -11,6 +11,12 @@ amp = ModuleMaker(
     (Xep(79, "1.2", "partial"),),
     default=False,
 )
+blocking = ModuleMaker(
+    "mod_blocking",
+    f"{_XEPS}.blocking.Blocking",
+    "Nothing comes from whom somebody has blocked, and nothing goes there",
+    (Xep(191, "1.3"),),
+)
 carboncopy = ModuleMaker(
     "mod_carboncopy",
     f"{_XEPS}.carboncopy.CarbonCopy",
@@ -84,6 +90,12 @@ ping = ModuleMaker(
     f"{_XEPS}.ping.Ping",
     "Pings from clients, and to clients that have been quiet",
     (Xep(199, "2.0.1"),),
+)
+privacy = ModuleMaker(
+    "mod_privacy",
+    f"{_XEPS}.privacy.Privacy",
+    "Lists of rules that say whose stanzas an account takes and who sees its presence",
+    (Xep(16, "1.7"), Xep(126, "1.1")),
 )
 private = ModuleMaker(
     "mod_private",
