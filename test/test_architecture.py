@@ -32,7 +32,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("archive",),
     ("routing", "events"),
     ("privacy",),
-    ("modules",),
+    ("modules", "pubsub"),
     ("streams", "web"),
     ("xeps",),
     (

@@ -1,0 +1,69 @@
+"""Subscriptions as they are kept, and who is told when they change."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING
+
+from palaver.jid import JID
+from palaver.markup import element
+from palaver.pubsub import notices, store
+from palaver.pubsub.node import PRESENCE, Node, Subscription
+from palaver.storage import Batch
+
+if TYPE_CHECKING:
+    from palaver.pubsub.space import Space
+
+SUBID_BYTES = 9
+
+
+def new(subscriber: JID, state: str) -> Subscription:
+    """Give a subscription with the usual options and an id of its own."""
+    return Subscription(secrets.token_urlsafe(SUBID_BYTES), subscriber.full, state, {})
+
+
+def find(node: Node, subscriber: JID) -> Subscription | None:
+    """Give the subscription of exactly this address."""
+    return next(
+        (held for held in node.subscriptions_of(subscriber.bare) if held.jid == subscriber.full), None
+    )
+
+
+def describe(name: str, held: Subscription) -> bytes:
+    """Give the ``<subscription/>`` for a subscriber or an owner."""
+    return element("subscription", None, node=name, jid=held.jid, subscription=held.state, subid=held.subid)
+
+
+async def put(space: Space, node: Node, *made: Subscription) -> None:
+    """Commit subscriptions within the node's turn. Raises StorageError."""
+    batch = Batch()
+    for held in made:
+        store.put_subscription(batch, space.place(node.name), held)
+    await space.store.write(batch)
+    for held in made:
+        node.put(held)
+        if held.option("expire") == PRESENCE:
+            space.note_temporary(held.bare, node.name)
+
+
+async def drop(space: Space, node: Node, *gone: Subscription) -> None:
+    """Take subscriptions away within the node's turn. Raises StorageError."""
+    batch = Batch()
+    for held in gone:
+        store.drop_subscription(batch, space.place(node.name), held.subid)
+    if gone:
+        await space.store.write(batch)
+    for held in gone:
+        node.drop(held.subid)
+
+
+async def tell_owners(space: Space, node: Node, held: Subscription) -> None:
+    """Tell the owners of a subscription that came or went, if they want that (section 8.8.4)."""
+    if node.config["notify_sub"]:
+        owners: notices.Recipients = dict.fromkeys(space.owners(node), ())
+        await notices.done(await notices.Notice(space, node, describe(node.name, held)).send(owners))
+
+
+async def tell_subscriber(space: Space, node: Node, held: Subscription) -> None:
+    """Tell a subscriber of another state of the subscription (section 12.13)."""
+    await notices.done(await notices.Notice(space, node, describe(node.name, held)).send({held.jid: ()}))

@@ -1,0 +1,212 @@
+"""Notifications (XEP-0060 section 12.1): written once, addressed to everybody who gets them."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.task import deferLater
+
+from palaver.markup import element, escape
+from palaver.pubsub import access
+from palaver.pubsub.conditions import NS_EVENT
+from palaver.pubsub.node import Node, Subscription, depth
+from palaver.pubsub.store import Item
+from palaver.stanza import NS_CLIENT, Child, Stanza
+from palaver.times import stamp
+
+if TYPE_CHECKING:
+    from palaver.pubsub.space import Space
+
+NS_SHIM = "http://jabber.org/protocol/shim"
+NS_DELAY = "urn:xmpp:delay"
+
+# More notifications than this fill a turn of the reactor.
+MAX_PER_TURN = 200
+# A collection may be in others, and those in others again; no further than this.
+MAX_LEVELS = 16
+_ALL_SHOWS = 5
+
+Headers = tuple[tuple[str, str], ...]
+"""Names and values of SHIM headers (XEP-0131)."""
+Recipients = dict[str, Headers]
+"""By full or bare JID, which is prepared."""
+
+
+# -- what is said -----------------------------------------------------------------------
+
+
+def encode_item(item: Item, node: Node, *, payload: bool = True) -> bytes:
+    """Give the ``<item/>`` as it is in notifications and in answers."""
+    publisher = None
+    if item.publisher and node.config["itemreply"] == "publisher":
+        publisher = item.publisher
+    return element("item", None, item.payload if payload else b"", id=item.id, publisher=publisher)
+
+
+def items(name: str, inner: bytes) -> bytes:
+    """Give an event about items of a node; ``inner`` are ``<item/>`` or ``<retract/>``."""
+    return element("items", None, inner, node=name)
+
+
+class Notice:
+    """One notification for any number of recipients: what they all get is in memory once."""
+
+    def __init__(self, space: Space, node: Node, event: bytes, delayed: float | None = None) -> None:
+        """``event`` is what is inside of ``<event/>``; ``delayed`` the Unix time when it was news."""
+        self._attrs = {"from": space.address.full, "type": str(node.config["notification_type"])}
+        if self._attrs["type"] == "normal":
+            del self._attrs["type"]
+        self._space = space
+        self._inner = element("event", NS_EVENT, event)
+        self._children: tuple[Child, ...] = ((NS_EVENT, "event"),)
+        if delayed is not None:
+            self._inner += element("delay", NS_DELAY, from_=space.address.full, stamp=stamp(delayed))
+            self._children += ((NS_DELAY, "delay"),)
+        # By headers: most recipients have none.
+        self._made: dict[Headers, tuple[tuple[Child, ...], bytes]] = {(): (self._children, self._inner)}
+        # Unique with the address that it goes to (section 12.3).
+        self._id = secrets.token_urlsafe(9)
+
+    def to(self, recipient: str, headers: Headers = ()) -> Stanza:
+        """Give the message for one recipient."""
+        made = self._made.get(headers)
+        if made is None:
+            lines = [element("header", None, escape(value), name_=name) for name, value in headers]
+            shim = element("headers", NS_SHIM, b"".join(lines))
+            made = self._made[headers] = ((*self._children, (NS_SHIM, "headers")), self._inner + shim)
+        return Stanza("message", {**self._attrs, "to": recipient, "id": self._id}, *made, NS_CLIENT)
+
+    async def send(self, recipients: Recipients) -> list[Deferred[Any]]:
+        """Send it to everybody; gives what is still being stored.
+
+        Lets others have a turn when there are many.
+        """
+        waiting: list[Deferred[Any]] = []
+        clock: Any = self._space.host.clock
+        for number, (recipient, headers) in enumerate(recipients.items(), 1):
+            answer = self._space.send(self.to(recipient, headers))
+            if answer is not None:
+                waiting.append(answer)
+            if number % MAX_PER_TURN == 0:
+                await deferLater(clock, 0)
+        return waiting
+
+
+async def done(waiting: list[Deferred[Any]]) -> None:
+    """Wait until what was sent is stored where that is needed."""
+    if waiting:
+        await DeferredList(waiting, consumeErrors=True)
+
+
+# -- who is told ------------------------------------------------------------------------
+
+
+async def about_items(space: Space, node: Node) -> Recipients:
+    """Give who is told of what happens to a node's items. Raises StorageError."""
+    if not node.config["deliver_notifications"]:
+        return {}
+    found = await _subscribed(space, node, node, 0, "items")
+    if space.has_collections and node.parents:
+        await _add_above(space, node, "items", found)
+    for full in space.implicit(node):
+        # One notification for each resource, however many reasons there are.
+        if full not in found and full.partition("/")[0] not in found:
+            found[full] = ()
+    return found
+
+
+async def about_node(space: Space, node: Node, *, with_pending: bool = False) -> Recipients:
+    """Give who is told of what happens to a node itself. Raises StorageError."""
+    found = await _subscribed(space, node, node, 0, "items")
+    if with_pending:
+        for held in node.subscriptions.values():
+            found.setdefault(held.jid, ())
+    if space.has_collections and node.parents:
+        await _add_above(space, node, "nodes", found)
+    for full in space.implicit(node):
+        found.setdefault(full, ())
+    return found
+
+
+async def above(space: Space, node: Node) -> Recipients:
+    """Give who is told of a new node in a collection. Raises StorageError."""
+    found: Recipients = {}
+    await _add_above(space, node, "nodes", found)
+    return found
+
+
+async def _add_above(space: Space, node: Node, about: str, found: Recipients) -> None:
+    """Add those who are subscribed to a collection that holds the node (XEP-0248 section 6.1)."""
+    level, seen, names = 1, {node.name}, node.parents
+    while names and level <= MAX_LEVELS:
+        next_names: list[str] = []
+        for name in names:
+            collection = await space.find(name) if name not in seen else None
+            seen.add(name)
+            if collection is None or not collection.is_collection:
+                continue
+            told = await _subscribed(space, collection, node, level, about)
+            for recipient in told:
+                if recipient not in found:
+                    found[recipient] = (("Collection", name),)
+            next_names += collection.parents
+        names, level = next_names, level + 1
+
+
+async def _subscribed(space: Space, held_by: Node, node: Node, level: int, about: str) -> Recipients:
+    """Give the subscribers of ``held_by`` who may hear of ``node``, which is ``level`` levels below it."""
+    if not held_by.subscriptions:
+        return {}
+    now = time.time()
+    wanted = [
+        held.jid
+        for held in held_by.subscriptions.values()
+        if held.state == "subscribed"
+        and held.option("deliver")
+        and (held.ends() or now + 1) > now
+        and (not level or _reaches(held, level, about))
+        and _present(space, node, held)
+    ]
+    return dict.fromkeys(await _allowed(space, node, wanted), ())
+
+
+def _reaches(held: Subscription, level: int, about: str) -> bool:
+    """Tell whether a subscription to a collection is for what is that deep below it."""
+    levels = depth(held)
+    return held.option("subscription_type") in (about, "all") and (levels is None or level <= levels)
+
+
+async def _allowed(space: Space, node: Node, jids: Iterable[str]) -> list[str]:
+    """Leave out who may not see the node any more (access is checked again at each delivery)."""
+    model = node.config["access_model"]
+    if model not in ("presence", "roster"):
+        return [jid for jid in jids if node.affiliation(jid.partition("/")[0]) != "outcast"]
+    held = await access.owners_rosters(space, node)
+    found = []
+    for jid in jids:
+        bare = jid.partition("/")[0]
+        known = node.affiliation(bare)
+        trusted = known in access.WHITELISTED or space.is_owner(node, bare)
+        if trusted or (known != "outcast" and access.relation_refused(node, bare, held) is None):
+            found.append(jid)
+    return found
+
+
+def _present(space: Space, node: Node, held: Subscription) -> bool:
+    """Tell whether a subscriber is in a state to be notified; somebody elsewhere counts as present."""
+    shows = held.option("show-values")
+    wanted = set(shows) if isinstance(shows, list) else set()
+    everything = len(wanted) == _ALL_SHOWS
+    if everything and not node.config["presence_based_delivery"]:
+        return True
+    present = space.sessions(held.jid)
+    return present is None or any(everything or _show(session.presence) in wanted for session in present)
+
+
+def _show(presence: Stanza | None) -> str:
+    show = presence.child(NS_CLIENT, "show") if presence is not None else None
+    return str(show).strip() if show is not None else "online"

@@ -1,0 +1,306 @@
+"""What owners do with their nodes (XEP-0060 sections 8.2, 8.4, 8.8 and 8.9)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred
+
+from palaver.errors import StanzaError
+from palaver.jid import JID
+from palaver.markup import element
+from palaver.pubsub import access, config, creating, membership, notices, store
+from palaver.pubsub.conditions import NS_OWNER, NS_PUBSUB, refusal, unsupported
+from palaver.pubsub.fields import Values
+from palaver.pubsub.node import AFFILIATIONS, Node, Subscription
+from palaver.stanza import make
+from palaver.storage import Batch
+
+if TYPE_CHECKING:
+    from palaver.pubsub.request import Request
+    from palaver.pubsub.space import Space
+
+MAX_REDIRECT_CHARS = 1000
+# More children than this are not listed in a form.
+MAX_CHILDREN = 1000
+# What may leave a node with more items than it keeps.
+_TRIMMING = frozenset(("max_items", "persist_items"))
+
+
+async def owned(space: Space, request: Request) -> Node:
+    """Give the node of an owner's request. Raises StanzaError, StorageError."""
+    node = await space.get(request.nodeIdentifier)
+    access.check_owner(space, node, request.sender)
+    return node
+
+
+# -- configuration ---------------------------------------------------------------------------
+
+
+async def get_configuration(space: Space, request: Request) -> bytes:
+    """Give the form with the configuration (section 8.2). Raises StanzaError, StorageError."""
+    node = await owned(space, request)
+    children = None
+    if node.is_collection:
+        children = [child.name for child in await space.nodes(node.name, "", MAX_CHILDREN)]
+    form = config.form(node.config, children)
+    return element("pubsub", NS_OWNER, element("configure", None, form, node=node.name))
+
+
+async def configure(space: Space, request: Request) -> None:
+    """Change the configuration (section 8.2.4). Raises StanzaError, StorageError."""
+    if request.cancelled:
+        await owned(space, request)
+        return
+    await change(
+        space, request.nodeIdentifier, config.read(request.configuration or {}, space.bounds), request.sender
+    )
+
+
+async def change(space: Space, name: str, values: Values, by: JID) -> None:
+    """Change some fields of a configuration. Raises StanzaError, StorageError."""
+    values = {field: value for field, value in values.items() if field != "children"}
+    node = await space.get(name)
+    access.check_owner(space, node, by)
+    if values.get("collection", node.parents) != node.parents:
+        if not space.has_collections:
+            raise unsupported("collections")
+        await creating.check_parents(space, name, values, by)
+
+    async def work(node: Node) -> tuple[Node, list[str], list[Subscription]]:
+        access.check_owner(space, node, by)
+        if values.get("node_type", node.config["node_type"]) != node.config["node_type"]:
+            raise StanzaError(
+                "not-acceptable", "A leaf does not become a collection, nor the other way round"
+            )
+        old, before = node.config, node.parents
+        node.config = {**old, **values}
+        batch = Batch()
+        gone = _shut_out(space, node) if node.config["access_model"] != old["access_model"] else []
+        for held in gone:
+            store.drop_subscription(batch, space.place(name), held.subid)
+        store.put_node(batch, space.place(name), node)
+        try:
+            if any(old[field] != node.config[field] for field in _TRIMMING):
+                await _trim(space, node, batch)
+            await space.store.write(batch)
+        except BaseException:
+            node.config = old
+            raise
+        for held in gone:
+            node.drop(held.subid)
+        return node, before, gone
+
+    node, before, gone = await space.change(name, work)
+    for held in gone:
+        await membership.tell_subscriber(space, node, held._replace(state="none"))
+    await _tell_configured(space, node)
+    await _tell_moved(space, node, before)
+
+
+def _shut_out(space: Space, node: Node) -> list[Subscription]:
+    """Give the subscriptions of those whom a whitelist leaves out (section 8.2.4)."""
+    if node.config["access_model"] != "whitelist":
+        return []
+    return [
+        held
+        for held in node.subscriptions.values()
+        if node.affiliation(held.bare) in ("none", "outcast", "publish-only")
+        and not space.is_owner(node, held.bare)
+    ]
+
+
+async def _trim(space: Space, node: Node, batch: Batch) -> None:
+    """Have the items deleted that are too many after a change; what may be very many goes piece by piece."""
+    place, most = space.place(node.name), config.limit_items(node.config, space.bounds)
+    space.cache.drop_newest(space.key(node.name))
+    if node.is_collection or most == 0:
+        store.drop_items(batch, place)
+        node.count = 0
+        return
+    count = node.count = await space.store.count(place)
+    while count > most:
+        piece = Batch()
+        for item in await space.store.page(place, min(count - most, store.PIECE)):
+            store.drop_item(piece, place, item.id)
+        await space.store.write(piece)
+        count = node.count = count - len(piece.changes)
+
+
+async def _tell_configured(space: Space, node: Node) -> None:
+    if node.config["notify_config"]:
+        form = config.form(node.config, kind="result") if node.config["deliver_payloads"] else b""
+        event = element("configuration", None, form, node=node.name)
+        await notices.done(
+            await notices.Notice(space, node, event).send(await notices.about_node(space, node))
+        )
+
+
+async def _tell_moved(space: Space, node: Node, before: list[str]) -> None:
+    """Tell a collection's subscribers that a node is put in or taken out (XEP-0248 section 6.1.3)."""
+    for what, names in (
+        ("associate", [name for name in node.parents if name not in before]),
+        ("dissociate", [name for name in before if name not in node.parents]),
+    ):
+        for name in names:
+            collection = await space.find(name)
+            if collection is not None and not collection.moved:
+                event = element("collection", None, element(what, None, node=node.name), node=name)
+                recipients = await notices.about_node(space, collection)
+                await notices.done(await notices.Notice(space, collection, event).send(recipients))
+
+
+# -- the end of a node ------------------------------------------------------------------------
+
+
+async def delete(space: Space, request: Request) -> None:
+    """Delete a node, perhaps in favour of another (section 8.4). Raises StanzaError, StorageError."""
+    if request.redirect is not None and not 0 < len(request.redirect) <= MAX_REDIRECT_CHARS:
+        raise StanzaError("not-acceptable", f"A redirect has 1 to {MAX_REDIRECT_CHARS} characters")
+    await remove(space, request.nodeIdentifier, request.sender, request.redirect)
+
+
+async def remove(space: Space, name: str, by: JID | None, redirect: str | None = None) -> None:
+    """Delete a node; ``by`` None is a module for the owner. Raises StanzaError, StorageError."""
+
+    async def work(node: Node) -> tuple[Node, list[Deferred[Any]]]:
+        if by is not None:
+            access.check_owner(space, node, by)
+        recipients = await notices.about_node(space, node, with_pending=True)
+        gone = Node(node.name, node.creator, node.created, node.kind, node.config)
+        gone.moved = redirect
+        batch = Batch()
+        store.drop_node(batch, space.place(name), gone)
+        await space.store.write(batch)
+        space.cache.drop(space.key(name))
+        inner = element("redirect", None, uri=redirect) if redirect else b""
+        event = element("delete", None, inner, node=name)
+        return node, await notices.Notice(space, node, event).send(recipients)
+
+    node, waiting = await space.change(name, work)
+    await notices.done(waiting)
+    told = space.retracted(node, None)
+    if told is not None:
+        await told
+
+
+# -- subscribers --------------------------------------------------------------------------------
+
+
+async def get_subscriptions(space: Space, request: Request) -> bytes:
+    """List who is subscribed (section 8.8.1). Raises StanzaError, StorageError."""
+    node = await owned(space, request)
+    listed = [
+        element("subscription", None, jid=held.jid, subscription=held.state, subid=held.subid)
+        for held in node.subscriptions.values()
+        if held.state != "pending"
+    ]
+    inner = b"".join(listed)
+    return element("pubsub", NS_OWNER, element("subscriptions", None, inner, node=node.name))
+
+
+async def set_subscriptions(space: Space, request: Request) -> None:
+    """Change who is subscribed (section 8.8.2), all of it or nothing. Raises StanzaError, StorageError."""
+
+    async def work(node: Node) -> tuple[Node, list[Subscription]]:
+        access.check_owner(space, node, request.sender)
+        changed = [_changed(space, node, *change) for change in request.changes]
+        told = [held for held in changed if held is not None]
+        new = [held for held in told if held.state != "none" and held.subid not in node.subscriptions]
+        if len(node.subscriptions) + len(new) > space.limits.max_subscriptions_node:
+            raise refusal("policy-violation", "too-many-subscriptions", type="wait")
+        batch, place = Batch(), space.place(node.name)
+        for held in told:
+            if held.state == "none":
+                store.drop_subscription(batch, place, held.subid)
+            else:
+                store.put_subscription(batch, place, held)
+        await space.store.write(batch)
+        for held in told:
+            if held.state != "none":
+                node.put(held)
+            elif held.subid in node.subscriptions:
+                node.drop(held.subid)
+        return node, told
+
+    node, told = await space.change(request.nodeIdentifier, work)
+    for held in told:
+        await membership.tell_subscriber(space, node, held)
+
+
+def _changed(space: Space, node: Node, who: JID, state: str, subid: str | None) -> Subscription | None:
+    """Give a subscription as an owner wants it; None when nothing changes."""
+    if state not in ("subscribed", "pending", "none"):
+        raise StanzaError("not-acceptable", f"There is no subscription {state} here")
+    held = membership.find(node, who)
+    if held is not None and subid not in (None, held.subid):
+        raise refusal("not-acceptable", "invalid-subid")
+    if held is None:
+        if state == "none":
+            return None
+        if node.affiliation(who.bare) == "outcast":
+            raise StanzaError("not-acceptable", "An outcast cannot be subscribed")
+        return membership.new(who, state)
+    return held._replace(state=state) if held.state != state else None
+
+
+# -- affiliations -------------------------------------------------------------------------------
+
+
+async def get_affiliations(space: Space, request: Request) -> bytes:
+    """List who is affiliated (section 8.9.1). Raises StanzaError, StorageError."""
+    node = await owned(space, request)
+    held = {**dict.fromkeys(space.owners(node), "owner"), **node.affiliations}
+    inner = b"".join([element("affiliation", None, jid=bare, affiliation=held[bare]) for bare in held])
+    return element("pubsub", NS_OWNER, element("affiliations", None, inner, node=node.name))
+
+
+async def set_affiliations(space: Space, request: Request) -> None:
+    """Change who is affiliated (section 8.9.2), all of it or nothing. Raises StanzaError, StorageError."""
+    wanted = {who.bare: affiliation for who, affiliation, _ in request.changes}
+    if not set(wanted.values()) <= set(AFFILIATIONS):
+        raise StanzaError("not-acceptable", f"An affiliation is one of {', '.join(AFFILIATIONS)}")
+
+    async def work(node: Node) -> tuple[Node, list[Subscription]]:
+        access.check_owner(space, node, request.sender)
+        changed = {**node.affiliations, **wanted}
+        if not [bare for bare in space.owners(node) if changed.get(bare, "owner") == "owner"] and (
+            "owner" not in changed.values()
+        ):
+            raise StanzaError("not-acceptable", "A node has an owner")
+        if sum(is_ != "none" for is_ in changed.values()) > space.limits.max_affiliations_node:
+            raise StanzaError(
+                "policy-violation", f"At most {space.limits.max_affiliations_node} affiliations"
+            )
+        batch, place = Batch(), space.place(node.name)
+        gone = [
+            held for bare, is_ in wanted.items() if is_ == "outcast" for held in node.subscriptions_of(bare)
+        ]
+        for held in gone:
+            store.drop_subscription(batch, place, held.subid)
+        for bare, is_ in wanted.items():
+            store.put_affiliation(batch, place, bare, is_)
+        await space.store.write(batch)
+        for held in gone:
+            node.drop(held.subid)
+        node.affiliations = {bare: is_ for bare, is_ in changed.items() if is_ != "none"}
+        return node, gone
+
+    node, gone = await space.change(request.nodeIdentifier, work)
+    for held in gone:
+        await membership.tell_subscriber(space, node, held._replace(state="none"))
+    await _tell_affiliated(space, node, wanted)
+
+
+async def _tell_affiliated(space: Space, node: Node, wanted: dict[str, str]) -> None:
+    """Tell those whose affiliation has changed (section 8.9.4)."""
+    waiting = []
+    for bare, is_ in wanted.items():
+        inner = element(
+            "affiliations", None, element("affiliation", None, jid=bare, affiliation=is_), node=node.name
+        )
+        attrs = {"from": space.address.full, "to": bare, "type": "headline"}
+        answer = space.send(make("message", attrs, element("pubsub", NS_PUBSUB, inner)))
+        if answer is not None:
+            waiting.append(answer)
+    await notices.done(waiting)

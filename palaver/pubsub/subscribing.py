@@ -1,0 +1,217 @@
+"""Subscriptions, from the subscriber's side (XEP-0060 sections 5.6, 5.7, 6.1 to 6.4)."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from palaver.errors import StanzaError
+from palaver.jid import JID
+from palaver.markup import element
+from palaver.pubsub import access, approval, fields, membership, retrieving
+from palaver.pubsub.conditions import NS_PUBSUB, NS_SUBSCRIBE_OPTIONS, refusal, unsupported
+from palaver.pubsub.fields import Submitted, Values
+from palaver.pubsub.node import OPTIONS, PRESENCE, USUAL_OPTIONS, Node, Subscription
+
+if TYPE_CHECKING:
+    from palaver.pubsub.request import Request
+    from palaver.pubsub.space import Space
+
+# One answer lists no more than this.
+MAX_LISTED = 1000
+
+
+# -- subscribe and unsubscribe ------------------------------------------------------------
+
+
+async def subscribe(space: Space, request: Request) -> bytes:
+    """Subscribe somebody, or note that they asked to be (section 6.1). Raises StanzaError, StorageError."""
+    asker, subscriber = request.sender, request.subscriber
+    if subscriber.bare != asker.bare:
+        raise refusal("bad-request", "invalid-jid", "You may subscribe only yourself")
+    options = read_options(request.choices or {})
+
+    async def work(node: Node) -> tuple[Node, Subscription, bool]:
+        may = await access.check_subscribe(space, node, subscriber.bare)
+        if not node.config["subscribe"] and not space.is_owner(node, subscriber.bare):
+            raise unsupported("subscribe", "Nobody may subscribe to this node")
+        held = membership.find(node, subscriber)
+        if held is not None and held.state == "pending":
+            raise refusal("not-authorized", "pending-subscription")
+        if held is not None and not options:
+            return node, held, False
+        made = _made(space, node, held, subscriber, options, "subscribed" if may else "pending")
+        await membership.put(space, node, made)
+        return node, made, held is None
+
+    node, made, new = await space.change(request.nodeIdentifier, work)
+    if new:
+        await _tell(space, node, made)
+    return element("pubsub", NS_PUBSUB, membership.describe(node.name, made))
+
+
+def _made(
+    space: Space, node: Node, held: Subscription | None, subscriber: JID, options: Values, state: str
+) -> Subscription:
+    """Give the subscription that there is to be; raises `StanzaError` when there are too many."""
+    if node.config["tempsub"]:
+        options = {**options, "expire": PRESENCE}
+    if held is not None:
+        return held._replace(options={**held.options, **options})
+    limits = space.limits
+    if (
+        len(node.subscriptions) >= limits.max_subscriptions_node
+        or len(node.subscriptions_of(subscriber.bare)) >= limits.max_subscriptions_user
+    ):
+        raise refusal("policy-violation", "too-many-subscriptions", type="wait")
+    return membership.new(subscriber, state)._replace(options=options)
+
+
+async def _tell(space: Space, node: Node, made: Subscription) -> None:
+    """Send what a new subscription sets off: requests for the owners, the newest item."""
+    if made.state == "pending":
+        await approval.ask_owners(space, node, made)
+        return
+    await membership.tell_owners(space, node, made)
+    if node.config["send_last_published_item"] != "never" and made.option("deliver"):
+        await retrieving.send_newest(space, node, made.jid)
+
+
+async def unsubscribe(space: Space, request: Request) -> bytes:
+    """End a subscription (section 6.2). Raises StanzaError, StorageError."""
+
+    async def work(node: Node) -> tuple[Node, Subscription]:
+        held = _own(node, request)
+        await membership.drop(space, node, held)
+        return node, held._replace(state="none")
+
+    node, gone = await space.change(request.nodeIdentifier, work)
+    await membership.tell_owners(space, node, gone)
+    return element("pubsub", NS_PUBSUB, membership.describe(node.name, gone))
+
+
+async def end_temporary(space: Space, name: str, bare: str) -> None:
+    """End somebody's subscriptions that were for the time that they are online (section 12.4).
+
+    Raises StanzaError, StorageError.
+    """
+
+    async def work(node: Node) -> None:
+        held = [held for held in node.subscriptions_of(bare) if held.option("expire") == PRESENCE]
+        await membership.drop(space, node, *[held for held in held if not space.is_online(held.jid)])
+
+    await space.change(name, work)
+
+
+async def end_leases(space: Space, name: str) -> None:
+    """End the subscriptions whose lease is over (section 12.18). Raises StanzaError, StorageError."""
+
+    async def work(node: Node) -> tuple[Node, list[Subscription]]:
+        gone = node.expired(time.time())
+        await membership.drop(space, node, *gone)
+        return node, gone
+
+    node, gone = await space.change(name, work)
+    for held in gone:
+        await membership.tell_subscriber(space, node, held._replace(state="none"))
+
+
+def _own(node: Node, request: Request) -> Subscription:
+    """Give the subscription that a request is about, which must be the asker's (sections 6.2.3 and 6.3.4)."""
+    if request.subscriber.bare != request.sender.bare:
+        raise StanzaError("forbidden", "The subscription is somebody else's")
+    held = membership.find(node, request.subscriber)
+    if held is None:
+        raise refusal("unexpected-request", "not-subscribed", type="cancel")
+    if request.subscriptionIdentifier not in (None, held.subid):
+        raise refusal("not-acceptable", "invalid-subid")
+    return held
+
+
+# -- options --------------------------------------------------------------------------------
+
+
+def read_options(submitted: Submitted) -> Values:
+    """Give the options of a subscription; raises `StanzaError` with ``invalid-options``."""
+    try:
+        options = fields.read(OPTIONS, submitted)
+        ends = Subscription("", "", "", options).ends()
+        if ends is not None and ends <= time.time():
+            raise ValueError("A lease ends in the future")
+    except ValueError as error:
+        raise refusal("bad-request", "invalid-options", str(error)) from None
+    return options
+
+
+async def get_options(space: Space, request: Request) -> bytes:
+    """Give the form with the options of a subscription (section 6.3). Raises StanzaError, StorageError."""
+    node = await space.get(request.nodeIdentifier)
+    held = _own(node, request)
+    return element("pubsub", NS_PUBSUB, _options(held.all_options(), node.name, held))
+
+
+async def set_options(space: Space, request: Request) -> None:
+    """Change the options of a subscription (section 6.3.5). Raises StanzaError, StorageError."""
+    options = read_options(request.choices or {})
+
+    async def work(node: Node) -> None:
+        held = _own(node, request)
+        if not request.cancelled:
+            await membership.put(space, node, held._replace(options={**held.options, **options}))
+
+    await space.change(request.nodeIdentifier, work)
+
+
+async def default_options(space: Space, request: Request) -> bytes:
+    """Give the options that a new subscription has (section 6.4). Raises StanzaError, StorageError."""
+    name = request.nodeIdentifier
+    if name:
+        await access.check_read(space, await space.get(name), request.sender)
+    form = fields.filled(OPTIONS, USUAL_OPTIONS, NS_SUBSCRIBE_OPTIONS)
+    return element("pubsub", NS_PUBSUB, element("default", None, form, node=name or None))
+
+
+def _options(values: Values, name: str, held: Subscription) -> bytes:
+    form = fields.filled(OPTIONS, values, NS_SUBSCRIBE_OPTIONS)
+    return element("options", None, form, node=name, jid=held.jid, subid=held.subid)
+
+
+# -- what somebody has to do with -----------------------------------------------------------
+
+
+async def subscriptions(space: Space, request: Request) -> bytes:
+    """List the asker's subscriptions, to all nodes or to one (section 5.6).
+
+    Raises StanzaError, StorageError.
+    """
+    bare = request.sender.bare
+    listed = [
+        membership.describe(node.name, held)
+        for node in await _nodes(space, request)
+        for held in node.subscriptions_of(bare)
+    ]
+    name = request.nodeIdentifier or None
+    inner = b"".join(listed[:MAX_LISTED])
+    return element("pubsub", NS_PUBSUB, element("subscriptions", None, inner, node=name))
+
+
+async def affiliations(space: Space, request: Request) -> bytes:
+    """List the asker's affiliations, with all nodes or one (section 5.7).
+
+    Raises StanzaError, StorageError.
+    """
+    bare = request.sender.bare
+    listed = [
+        element("affiliation", None, node=node.name, affiliation=affiliation)
+        for node in await _nodes(space, request)
+        if (affiliation := "owner" if space.is_owner(node, bare) else node.affiliation(bare)) != "none"
+    ]
+    name = request.nodeIdentifier or None
+    inner = b"".join(listed[:MAX_LISTED])
+    return element("pubsub", NS_PUBSUB, element("affiliations", None, inner, node=name))
+
+
+async def _nodes(space: Space, request: Request) -> list[Node]:
+    if request.nodeIdentifier:
+        return [await space.get(request.nodeIdentifier)]
+    return await space.of_entity(request.sender.bare)

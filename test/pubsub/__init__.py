@@ -1,0 +1,1 @@
+"""Publish-Subscribe: a service on a domain of its own, through its module."""
