@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import NamedTuple
 
@@ -10,11 +11,14 @@ from twisted.internet.interfaces import IReactorTime
 
 # One customer of a provider commonly has a whole network of this size.
 IPV6_PREFIX_BITS = 64
+# Those who are connecting just now.
+CACHED_ADDRESSES = 1024
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 
+@lru_cache(CACHED_ADDRESSES)
 def parse_address(text: str) -> Address | None:
     """Read an IP address; None when it is none (a local socket, say). IPv4 inside of IPv6 becomes IPv4."""
     try:

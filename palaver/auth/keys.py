@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import re
 import secrets
+from functools import lru_cache
 from typing import NamedTuple
 
 from precis_i18n import get_profile
@@ -85,14 +86,15 @@ def make_keys(password: bytes, names: tuple[str, ...], iterations: int) -> dict[
 
 
 def decoy(secret: bytes, name: str, hash_: Hash, iterations: int) -> Keys:
-    """Give keys that no password has, always the same for one name: absent accounts look like others."""
+    """Give keys that no password has, with the same salt each time: absent accounts look like others.
 
-    def part(label: bytes) -> bytes:
-        return hmac.digest(secret, b"%b\0%b\0%b" % (label, hash_.name.encode(), name.encode()), "sha512")
+    The salt is all that anybody sees of them.
+    """
+    salt = hmac.digest(secret, b"salt\0%b\0%b" % (hash_.name.encode(), name.encode()), "sha512")
+    return Keys(salt[:SALT_BYTES], iterations, *_unmatched(hash_.size))
 
-    return Keys(
-        part(b"salt")[:SALT_BYTES],
-        iterations,
-        part(b"stored")[: hash_.size],
-        part(b"server")[: hash_.size],
-    )
+
+@lru_cache
+def _unmatched(size: int) -> tuple[bytes, bytes]:
+    """Give a stored key and a server key of nobody's."""
+    return secrets.token_bytes(size), secrets.token_bytes(size)

@@ -5,12 +5,11 @@ Nothing here knows XML or base64, so that the profile of RFC 6120 and that of XE
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from weakref import WeakSet
 
-from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.python.failure import Failure
 
 from palaver.auth.exchange import Challenge, Facts, Mechanism, SaslFailure, Success
@@ -147,8 +146,15 @@ class Exchange:
         # The client's own: an abort must not cancel what the storage may do for others too.
         step: Deferred[Challenge | Success] = Deferred()
         self._waiting = step
-        begun: Callable[[bytes], Any] = self._mechanism.step
-        maybeDeferred(begun, data or b"").addCallbacks(self._answered, self._failed)
+        try:
+            answer = self._mechanism.step(data or b"")
+        except Exception:
+            self._failed(Failure())
+            return step
+        if isinstance(answer, Deferred):
+            answer.addCallbacks(self._answered, self._failed)
+        else:
+            self._answered(answer)
         return step
 
     def abort(self) -> None:

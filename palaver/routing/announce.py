@@ -61,10 +61,16 @@ def settle(waiting: Waiting) -> Deferred[Any] | None:
 # -- from a session to others ----------------------------------------------------------------
 
 
-def to_subscribers(session: Session, stanza: Stanza) -> Waiting:
-    """Send a session's presence, or its end, to every contact that is subscribed to the account."""
-    host = session.host
+def broadcast(session: Session, stanza: Stanza) -> Waiting:
+    """Send a session's presence, or its end, to the account's subscribers and to its own sessions."""
     notice = Notice(stanza)
+    waiting = _to_subscribers(session, notice)
+    notice.send(session.user, session.user.bare)
+    return waiting
+
+
+def _to_subscribers(session: Session, notice: Notice) -> Waiting:
+    host = session.host
     domain, users = host.domain, host.users
     pipeline = host.pipeline
     plain = not _guards(session.user) and "presence" not in pipeline.to_user
@@ -89,11 +95,6 @@ def to_subscribers(session: Session, stanza: Stanza) -> Waiting:
         if answer is not None:
             waiting.append(answer)
     return waiting
-
-
-def to_own(session: Session, stanza: Stanza) -> None:
-    """Send a session's presence to every available session of its account, itself included."""
-    Notice(stanza).send(session.user, session.user.bare)
 
 
 def route(host: Host, stanza: Stanza) -> Deferred[Any] | None:

@@ -97,8 +97,7 @@ def _available(session: Session, stanza: Stanza) -> Deferred[Any] | None:
     delay = element("delay", NS_DELAY, from_=host.domain, stamp=stamp(host.clock.seconds()))
     session.presence = stanza.with_child(delay, NS_DELAY, "delay")
     session.priority = priority(stanza)
-    waiting = announce.to_subscribers(session, stanza)
-    announce.to_own(session, stanza)
+    waiting = announce.broadcast(session, stanza)
     if initial:
         waiting += _catch_up(session)
     if initial or (below and session.priority >= 0):
@@ -131,8 +130,7 @@ def _unavailable(session: Session, stanza: Stanza) -> announce.Waiting:
     host = session.host
     waiting: announce.Waiting = []
     if session.presence is not None:
-        waiting += announce.to_subscribers(session, stanza)
-        announce.to_own(session, stanza)
+        waiting += announce.broadcast(session, stanza)
         session.presence = None
         session.priority = 0
         told = host.events.fire(BecameUnavailable(session, stanza))

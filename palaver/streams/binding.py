@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
@@ -19,6 +20,12 @@ if TYPE_CHECKING:
     from palaver.streams.c2s import ClientStream
 
 log = Log("c2s")
+
+# What nearly every client writes; anything else is read as a tree.
+_PLAIN = re.compile(
+    rb"<bind xmlns=['\"]urn:ietf:params:xml:ns:xmpp-bind['\"] ?"
+    rb"(?:/>|>(?:<resource>([^<>&\r]*)</resource>)?</bind>)\Z"
+)
 
 
 def is_bind(iq: Stanza) -> bool:
@@ -64,5 +71,8 @@ async def open_session(stream: ClientStream, resource: str | None) -> Session | 
 
 def _wanted(iq: Stanza) -> str | None:
     """Give the resource that the client asks for, if it asks for one."""
+    plain = _PLAIN.match(iq.inner)
+    if plain is not None:
+        return plain[1].decode() if plain[1] is not None else None
     node = iq.child(NS_BIND, "bind")
     return next((str(child) for child in node.elements(NS_BIND, "resource")), None) if node else None
