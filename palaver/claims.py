@@ -52,6 +52,7 @@ TITLES = {
     352: "Client State Indication",
     359: "Unique and Stable Stanza IDs",
     368: "SRV records for XMPP over TLS",
+    377: "Blocking Command Reports",
     424: "Message Retraction",
     431: "Full Text Search in MAM",
     440: "SASL Channel-Binding Type Capability",

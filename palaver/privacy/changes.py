@@ -42,6 +42,20 @@ class Blocked(NamedTuple):
     items: list[domish.Element]
 
 
+class Reported(NamedTuple):
+    """A client has reported somebody whom it has blocked (XEP-0377); ``jid`` is prepared.
+
+    ``reason`` is a URI, None when the report gives none; ``text`` what the user says; ``report`` the element
+    as it came, serialised.
+    """
+
+    session: ISession
+    jid: JID
+    reason: str | None
+    text: str
+    report: bytes
+
+
 async def change(guards: Guards, session: ISession, module: str, work: Callable[[Account], Lists]) -> None:
     """Store and apply what ``work`` makes of an account's lists, while nobody else changes them.
 

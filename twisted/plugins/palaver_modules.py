@@ -11,6 +11,12 @@ amp = ModuleMaker(
     (Xep(79, "1.2", "partial"),),
     default=False,
 )
+block_strangers = ModuleMaker(
+    "mod_block_strangers",
+    f"{_XEPS}.block_strangers.BlockStrangers",
+    "Messages and requests pass only between those who know each other",
+    default=False,
+)
 blocking = ModuleMaker(
     "mod_blocking",
     f"{_XEPS}.blocking.Blocking",
@@ -127,6 +133,12 @@ throttle_presence = ModuleMaker(
     "mod_throttle_presence",
     f"{_XEPS}.throttle_presence.ThrottlePresence",
     "Only the latest presence of each contact for phones that nobody looked at",
+)
+spam_reporting = ModuleMaker(
+    "mod_spam_reporting",
+    f"{_XEPS}.spam_reporting.SpamReporting",
+    "Reports of spam and abuse, together with the block",
+    (Xep(377, "0.4.1"),),
 )
 stream_management = ModuleMaker(
     "mod_stream_management",
