@@ -254,6 +254,7 @@ class INodeType(Interface):
         "Mapping from names of configuration fields to values that differ from the usual ones."
     )
     tree = Attribute("The INodeTree that its nodes' names keep to; None: the service's.")
+    own_options = Attribute("True when publish options are for `check_item`, and no preconditions.")
 
     def check_item(payload, options):
         """Refuse an item with a StanzaError.

@@ -1,4 +1,4 @@
-"""XEP-0060: Publish-Subscribe, with collections (0248), as a service on a domain of its own."""
+"""XEP-0060: Publish-Subscribe, with 0131 and 0248 (collections), as a service on a domain of its own."""
 
 from __future__ import annotations
 

@@ -132,8 +132,7 @@ def _check(space: Space, node: Node, made: Publication) -> None:
         raise unsupported("publish", "A collection has no items")
     unmet = config.unmet(node.config, made.options) if made.options else None
     kind = space.kinds.get(node.kind)
-    # A kind of node may have options of its own, which `check_item` looks at.
-    if unmet is not None and not (kind is not None and getattr(kind, "own_options", False)):
+    if unmet is not None and (kind is None or not kind.own_options):
         raise refusal("conflict", "precondition-not-met", f"The node is not as {unmet} says")
 
 

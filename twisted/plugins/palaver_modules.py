@@ -109,6 +109,12 @@ private = ModuleMaker(
     "XML that clients keep on the server",
     (Xep(49, "1.2"),),
 )
+pubsub = ModuleMaker(
+    "mod_pubsub",
+    f"{_XEPS}.pubsub.PubSub",
+    "Nodes to which people publish, and whose subscribers are notified",
+    (Xep(60, "1.30.0"), Xep(131, "1.2", "partial"), Xep(248, "0.5.0", "partial")),
+)
 register = ModuleMaker(
     "mod_register",
     f"{_XEPS}.register.Register",
