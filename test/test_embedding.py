@@ -166,7 +166,7 @@ class EchoBotTests(EmbeddingCase):
             "<iq type='get' id='1' to='localhost'>"
             "<query xmlns='http://jabber.org/protocol/disco#items'/></iq>"
         )
-        self.assertEqual([item["jid"] for item in items.query.elements()], ["bot.localhost"])
+        self.assertIn("bot.localhost", [item["jid"] for item in items.query.elements()])
 
 
 class PubSubTests(EmbeddingCase):

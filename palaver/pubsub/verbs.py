@@ -7,7 +7,6 @@ from typing import Any
 
 from palaver.pubsub import creating, owning, publishing, retrieving, subscribing
 from palaver.pubsub.conditions import too_big
-from palaver.pubsub.request import Request
 from palaver.pubsub.space import Space
 from palaver.stanza import Stanza
 
@@ -49,6 +48,9 @@ async def answer(space: Space, iq: Stanza) -> Answer:
     # Before it is parsed a second time.
     if len(iq.inner) > space.limits.max_payload_bytes + OVERHEAD_BYTES:
         raise too_big(space.limits.max_payload_bytes)
+    # Wokkel's part of it takes 15 MiB, which a server needs only once somebody asks.
+    from palaver.pubsub.request import Request
+
     request = Request(iq)
     done = VERBS[request.verb](space, request)
     return done if isinstance(done, bytes) or done is None else await done
