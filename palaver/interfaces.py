@@ -75,6 +75,7 @@ class ISession(Interface):
     managed = Attribute("palaver.streams.managed.Managed with stream management (XEP-0198); else None.")
     presence = Attribute("Its last available presence as a Stanza; None while unavailable.")
     priority = Attribute("Of the last available presence, -128 to 127.")
+    invisible = Attribute("True when nobody is shown its presence (XEP-0186).")
     roster_interested = Attribute("True once the client has asked for its roster (RFC 6121 section 2.1.6).")
     state = Attribute("Dictionary for modules: one key a module; None until used, see `remember`.")
 

@@ -124,7 +124,7 @@ class ServiceDiscovery(Module):
         if node is not None:
             return _from(account, request, await self._of_node(SELF, NS_ITEMS, node, request))
         user = self.host.users.get(account.local)
-        resources = sorted(session.jid.full for session in user.available()) if user is not None else []
+        resources = sorted(session.jid.full for session in user.visible()) if user is not None else []
         parts = [element("item", jid=resource) for resource in resources]
         return _from(account, request, element("query", NS_ITEMS, b"".join(parts)))
 

@@ -52,7 +52,7 @@ class LastActivity(Module):
         if sender.bare != asked.bare and not await sees_presence(self.host, asked.local, sender):
             raise StanzaError("forbidden")
         user = self.host.users.get(asked.local)
-        if user is not None and user.available():
+        if user is not None and user.visible():
             return _query(0)
         value = await self._went(asked.local)
         if value is None:
@@ -74,7 +74,8 @@ class LastActivity(Module):
     def went(self, event: BecameUnavailable) -> None:
         """Note when an account's last session went, and its last words."""
         user = event.session.user
-        if not user.available():
+        # For the others an invisible session has gone before.
+        if not event.session.invisible and not user.visible():
             now = int(self.host.clock.seconds())
             self._fresh[user.local] = {"time": now, "status": _status(event.presence)}
 

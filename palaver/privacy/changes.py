@@ -120,9 +120,11 @@ def show(user: User, before: InForce, after: InForce) -> announce.Waiting:
 def _show_to_others(session: Session, old: PrivacyList | None, new: PrivacyList | None) -> announce.Waiting:
     user, host = session.user, session.user.host
     waiting: announce.Waiting = []
-    seeing = [item.jid for item in user.roster.items.values() if item.subscription in SEES_US]
-    # A rule for one resource of a contact says nothing of the contact.
-    seeing += [full for full in _resources(old, new) if user.roster.is_seen_by(jid.parse(full).bare)]
+    seeing: list[str] = []
+    if not session.invisible:
+        seeing = [item.jid for item in user.roster.items.values() if item.subscription in SEES_US]
+        # A rule for one resource of a contact says nothing of the contact.
+        seeing += [full for full in _resources(old, new) if user.roster.is_seen_by(jid.parse(full).bare)]
     for contact in [*seeing, *(session.directed or ())]:
         other = jid.parse(contact)
         was, now = _allowed(old, user, PRESENCE_OUT, other), _allowed(new, user, PRESENCE_OUT, other)
@@ -165,7 +167,7 @@ def _hide(session: Session, contact: JID) -> None:
     seen = [contact.bare]
     if contact.domain == host.domain:
         user = host.users.get(contact.local)
-        seen = [other.jid.full for other in user.available()] if user is not None else []
+        seen = [other.jid.full for other in user.visible()] if user is not None else []
     for full in seen:
         session.send(Stanza("presence", {"type": "unavailable", "from": full, "to": session.jid.full}))
 

@@ -62,7 +62,13 @@ def settle(waiting: Waiting) -> Deferred[Any] | None:
 
 
 def broadcast(session: Session, stanza: Stanza) -> Waiting:
-    """Send a session's presence, or its end, to the account's subscribers and to its own sessions."""
+    """Send a session's presence, or its end, to the account's subscribers and to its own sessions.
+
+    That of an invisible one comes back to itself alone.
+    """
+    if session.invisible:
+        session.send(stanza.replace(to=session.user.bare))
+        return []
     notice = Notice(stanza)
     waiting = _to_subscribers(session, notice)
     notice.send(session.user, session.user.bare)
@@ -128,16 +134,16 @@ def _guards(user: User) -> tuple[Step, ...]:
 
 
 def shown(user: User | None, contact: str) -> list[Stanza]:
-    """Give the presence of every available session, addressed to somebody who may see it now."""
-    sessions = user.available() if user is not None else []
+    """Give the presence of every visible session, addressed to somebody who may see it now."""
+    sessions = user.visible() if user is not None else []
     return [session.presence.replace(to=contact) for session in sessions if session.presence is not None]
 
 
 def hidden(user: User | None, contact: str) -> list[Stanza]:
-    """Give the unavailable presence of every available session for somebody who may see it no longer."""
+    """Give the unavailable presence of every visible session for somebody who may see it no longer."""
     return [
         Stanza("presence", {"type": "unavailable", "from": session.jid.full, "to": contact}, origin=session)
-        for session in (user.available() if user is not None else ())
+        for session in (user.visible() if user is not None else ())
     ]
 
 

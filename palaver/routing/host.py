@@ -28,6 +28,7 @@ from palaver.stanza import Child, Stanza
 MAX_USER_SESSIONS = 100
 
 Nonza = Callable[[Stanza, Any], object]
+PresenceType = Callable[[Any, Stanza], Deferred[Any] | None]
 
 
 def _bind_again(iq: Stanza) -> None:
@@ -76,6 +77,8 @@ class Host:
         self.disco = Disco(self)
         self.events = Events(self.guard)
         self.nonzas: dict[Child, Nonza] = {}
+        # Presence of types that RFC 6121 does not know, from clients, by type.
+        self.presence_types: dict[str | None, PresenceType] = {}
         self.stream_features: list[Callable[[Any], bytes | None]] = []
         # What one login reads beside the account in its one query; modules add to it.
         self.login_kinds: list[str] = []
@@ -115,6 +118,14 @@ class Host:
             raise ValueError(f"{{{ns}}}{name} is taken already")
         self.nonzas[ns, name] = method
         return lambda: self.nonzas.pop((ns, name))
+
+    def add_presence_type(self, kind: str, method: PresenceType) -> Callable[[], object]:
+        """Take clients' presence of another type; gives the function that takes it back.
+
+        ``method`` takes (session, stanza) and gives None, or a Deferred that does not fail.
+        """
+        self.presence_types[kind] = method
+        return lambda: self.presence_types.pop(kind)
 
     def add_stream_feature(self, feature: Callable[[Any], bytes | None]) -> Callable[[], object]:
         """Announce something in stream features; gives the function that takes it back."""

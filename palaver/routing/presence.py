@@ -47,7 +47,8 @@ def outbound(host: Host, session: Session, stanza: Stanza) -> Deferred[Any] | No
     """
     kind = stanza.attrs.get("type")
     if kind not in TYPES:
-        return host.router.bounce(stanza, INVALID_TYPE)
+        special = host.presence_types.get(kind)
+        return special(session, stanza) if special is not None else host.router.bounce(stanza, INVALID_TYPE)
     text = stanza.attrs.get("to")
     if text is not None:
         try:
@@ -61,9 +62,9 @@ def outbound(host: Host, session: Session, stanza: Stanza) -> Deferred[Any] | No
             return _directed(session, stanza, kind, to)
         stanza = stanza.replace(to=None)
     if kind is None:
-        return _available(session, stanza)
+        return available(session, stanza)
     if kind == "unavailable":
-        return announce.settle(_unavailable(session, stanza))
+        return announce.settle(unavailable(session, stanza))
     # A subscription to, a probe of or an error for oneself means nothing.
     return None
 
@@ -72,7 +73,7 @@ def session_gone(session: Session, status: str | None) -> Deferred[Any] | None:
     """Tell everybody who saw a session that it is gone; ``status`` says why it was disconnected."""
     payload = element("status", None, escape(f"Disconnected: {status}")) if status else None
     gone = make("presence", {"type": "unavailable", "from": session.jid.full}, payload)
-    return announce.settle(_unavailable(session, gone.with_origin(session)))
+    return announce.settle(unavailable(session, gone.with_origin(session)))
 
 
 # -- broadcast --------------------------------------------------------------------------------
@@ -88,7 +89,7 @@ def priority(stanza: Stanza) -> int:
     return max(-128, min(127, int(found[1]))) if found is not None else 0
 
 
-def _available(session: Session, stanza: Stanza) -> Deferred[Any] | None:
+def available(session: Session, stanza: Stanza) -> Deferred[Any] | None:
     """Broadcast a session's presence; the first one also brings it what it has missed."""
     host = session.host
     initial = session.presence is None
@@ -113,7 +114,7 @@ def _catch_up(session: Session) -> announce.Waiting:
     for stanza in announce.shown(user, session.jid.full):
         if stanza.origin is not session:
             session.send(stanza)
-    waiting = announce.ask_contacts(session)
+    waiting = announce.ask_contacts(session) if session.asks_contacts else []
     for request in subscriptions.pending(user.roster):
         session.send(request)
     repeated = [
@@ -125,7 +126,7 @@ def _catch_up(session: Session) -> announce.Waiting:
     return waiting + announce.route_all(host, repeated)
 
 
-def _unavailable(session: Session, stanza: Stanza) -> announce.Waiting:
+def unavailable(session: Session, stanza: Stanza) -> announce.Waiting:
     """Broadcast the end of a session's presence, and send it to whoever had presence directed at them."""
     host = session.host
     waiting: announce.Waiting = []

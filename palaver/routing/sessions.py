@@ -26,8 +26,10 @@ class Session:
     """One bound resource of a local account."""
 
     __slots__ = (
+        "asks_contacts",
         "directed",
         "host",
+        "invisible",
         "jid",
         "managed",
         "presence",
@@ -45,6 +47,9 @@ class Session:
         self.stream: IStream | None = stream
         self.presence: Stanza | None = None
         self.priority = 0
+        # Nobody is shown its presence (XEP-0186), and then it may ask for nobody's.
+        self.invisible = False
+        self.asks_contacts = True
         self.roster_interested = False
         # Who got directed presence and is to hear of its end; None until there is somebody.
         self.directed: set[str] | None = None

@@ -59,6 +59,10 @@ class User:
         """Give the sessions that have sent available presence."""
         return [session for session in self.sessions.values() if session.presence is not None]
 
+    def visible(self) -> list[Session]:
+        """Give the available sessions whose presence others may be shown."""
+        return [session for session in self.available() if not session.invisible]
+
 
 async def bind(
     host: Host, stream: IStream, local: str, resource: str | None, documents: Sequence[Document] | None

@@ -52,6 +52,12 @@ flexible_offline = ModuleMaker(
     "Messages that were kept, read and removed one by one",
     (Xep(13, "1.3"),),
 )
+invisible = ModuleMaker(
+    "mod_invisible",
+    f"{_XEPS}.invisible.Invisible",
+    "Being there without being seen, for everybody or for some",
+    (Xep(18, "0.2"), Xep(186, "0.14.0")),
+)
 last = ModuleMaker(
     "mod_last",
     f"{_XEPS}.last.LastActivity",
