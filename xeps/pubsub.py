@@ -16,7 +16,7 @@ from palaver.pubsub import config
 from palaver.pubsub.fields import Values
 from palaver.pubsub.kinds import KINDS
 from palaver.pubsub.service import Creators, Service, ServiceSpace
-from palaver.pubsub.space import Cache, Limits
+from palaver.pubsub.space import Limits, Shared
 from palaver.pubsub.trees import FreeNames, Paths
 
 SWEEP_S = 3600
@@ -97,7 +97,7 @@ class PubSub(Module):
             kinds,
             self._find(INodeTree, TREES, settings.nodetree),
             self._defaults(),
-            Cache(),
+            Shared(),
         )
         self.space.creators = settings.access_createnode
         self.space.has_collections = settings.nodetree != "tree"
@@ -130,7 +130,7 @@ class PubSub(Module):
     def gone(self, event: BecameUnavailable) -> Deferred[None] | None:
         """End the subscriptions that were for as long as somebody is online."""
         bare = event.session.user.bare
-        if bare not in self.space.temporary:
+        if bare not in self.space.shared.temporary:
             return None
         return Deferred.fromCoroutine(self.space.gone_offline(bare))
 

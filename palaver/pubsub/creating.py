@@ -57,7 +57,7 @@ async def create(space: Space, request: Request) -> bytes | None:
         space.cache.put(space.key(name), node)
         return node
 
-    await made(space, await space.turns.take(name, work))
+    await made(space, await space.turn(name, work))
     if request.nodeIdentifier == name:
         return None
     return element("pubsub", NS_PUBSUB, element("create", None, node=name))
@@ -83,6 +83,7 @@ async def automatic(space: Space, batch: Batch, name: str, by: JID | None, wante
 
 async def made(space: Space, node: Node) -> None:
     """Tell those who are subscribed to the node's collections. Raises StorageError."""
+    space.made(node)
     if node.parents:
         event = element("create", None, node=node.name)
         await notices.done(await notices.Notice(space, node, event).send(await notices.above(space, node)))

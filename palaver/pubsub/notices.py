@@ -112,7 +112,7 @@ async def about_items(space: Space, node: Node) -> Recipients:
     found = await _subscribed(space, node, node, 0, "items")
     if space.has_collections and node.parents:
         await _add_above(space, node, "items", found)
-    for full in space.implicit(node):
+    for full in await space.implicit(node):
         # One notification for each resource, however many reasons there are.
         if full not in found and full.partition("/")[0] not in found:
             found[full] = ()
@@ -127,7 +127,7 @@ async def about_node(space: Space, node: Node, *, with_pending: bool = False) ->
             found.setdefault(held.jid, ())
     if space.has_collections and node.parents:
         await _add_above(space, node, "nodes", found)
-    for full in space.implicit(node):
+    for full in await space.implicit(node):
         found.setdefault(full, ())
     return found
 

@@ -167,12 +167,11 @@ async def remove(space: Space, name: str, by: JID | None, redirect: str | None =
         if by is not None:
             access.check_owner(space, node, by)
         recipients = await notices.about_node(space, node, with_pending=True)
-        gone = Node(node.name, node.creator, node.created, node.kind, node.config)
-        gone.moved = redirect
         batch = Batch()
-        store.drop_node(batch, space.place(name), gone)
+        store.drop_node(batch, space.place(name), node, redirect)
         await space.store.write(batch)
         space.cache.drop(space.key(name))
+        space.unmade(node)
         inner = element("redirect", None, uri=redirect) if redirect else b""
         event = element("delete", None, inner, node=name)
         return node, await notices.Notice(space, node, event).send(recipients)

@@ -85,7 +85,7 @@ async def put(space: Space, made: Publication) -> Item | None:
         raise StanzaError("not-acceptable", f"An item's id has at most {store.MAX_KEY_CHARS} characters")
     if len(made.payload) > space.limits.max_payload_bytes:
         raise too_big(space.limits.max_payload_bytes)
-    done = await space.turns.take(made.node, lambda: _put(space, made))
+    done = await space.turn(made.node, lambda: _put(space, made))
     await notices.done(done.waiting)
     if not made.has_item:
         return None

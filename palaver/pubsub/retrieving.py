@@ -118,7 +118,7 @@ async def _count(space: Space, node: Node) -> int:
         async def count() -> None:
             node.count = await space.store.count(space.place(node.name))
 
-        await space.turns.take(node.name, count)
+        await space.turn(node.name, count)
     return node.count or 0
 
 

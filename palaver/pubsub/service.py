@@ -84,8 +84,7 @@ class ServiceSpace(Space):
 
     async def gone_offline(self, bare: str) -> None:
         """End the subscriptions that were for as long as somebody is online. Raises StorageError."""
-        names = self.temporary.pop(bare, set())
-        for name in names:
+        for _, name in self.shared.temporary.pop(bare, set()):
             await _unless_gone(subscribing.end_temporary(self, name, bare))
             node = await self.find(name)
             if node is not None and node.subscriptions_of(bare):

@@ -78,6 +78,11 @@ class Cache:
         self._drop(key)
         self._newest.pop(key, None)
 
+    def drop_all(self, address: str) -> None:
+        """Forget all nodes of an address."""
+        for key in [key for key in (*self._nodes, *self._newest) if key[0] == address]:
+            self.drop(key)
+
     def _drop(self, key: tuple[str, str]) -> None:
         held = self._nodes.pop(key, None)
         if held is not None:
@@ -105,6 +110,18 @@ class Cache:
         self._newest.pop(key, None)
 
 
+class Shared:
+    """What spaces of one module share: nodes in memory, turns, and who is subscribed for now.
+
+    ``temporary`` are the (address, node) by bare JID of those whose subscriptions end with their presence.
+    """
+
+    def __init__(self) -> None:
+        self.cache = Cache()
+        self.turns = Turns()
+        self.temporary: dict[str, set[tuple[str, str]]] = {}
+
+
 class Space:
     """The nodes under one address.
 
@@ -124,7 +141,7 @@ class Space:
         kinds: Mapping[str, INodeType],
         tree: INodeTree,
         defaults: Values,
-        cache: Cache,
+        shared: Shared,
     ) -> None:
         """``kinds`` by name, the first for nodes made without one; ``defaults`` of the config file."""
         self.host = host
@@ -133,11 +150,9 @@ class Space:
         self.kinds = kinds
         self.tree = tree
         self.defaults = defaults
-        self.cache = cache
+        self.shared = shared
+        self.cache = shared.cache
         self.store = Store(host.storage)
-        self.turns = Turns()
-        # Who has subscriptions that end with their presence, and to which nodes.
-        self.temporary: dict[str, set[str]] = {}
         self.bounds = Bounds(limits.max_items, limits.max_payload_bytes, self.access_models)
 
     # -- what differs ---------------------------------------------------------------
@@ -173,9 +188,15 @@ class Space:
         """Give the nodes that somebody is affiliated with or subscribed to."""
         raise NotImplementedError
 
-    def implicit(self, node: Node) -> Iterable[str]:
-        """Give the full JIDs that are notified without a subscription."""
+    async def implicit(self, node: Node) -> Iterable[str]:
+        """Give the full JIDs that are notified without a subscription. Raises StorageError."""
         return ()
+
+    def made(self, node: Node) -> None:
+        """Hear that a node is there."""
+
+    def unmade(self, node: Node) -> None:
+        """Hear that a node is there no longer."""
 
     def published(self, node: Node, item: Item, by: JID | None) -> Awaitable[object] | None:
         """Hear that an item is stored; ``by`` is None when a module published it."""
@@ -191,11 +212,15 @@ class Space:
         """Give what a node goes by in the cache."""
         return self.address.full, name
 
+    def turn(self, name: str, work: Callable[[], Awaitable[T]]) -> Awaitable[T]:
+        """Run ``work`` while nobody else works on a node; see `Turns`."""
+        return self.shared.turns.take(f"{self.address.full} {name}", work)
+
     async def find(self, name: str) -> Node | None:
         """Give a node; None when there is none, or a note of where it has gone. Raises StorageError."""
         node = self.cache.get(self.key(name))
         if node is None:
-            node = await self.turns.take(name, lambda: self.load(name))
+            node = await self.turn(name, lambda: self.load(name))
         return node
 
     async def load(self, name: str) -> Node | None:
@@ -242,13 +267,13 @@ class Space:
                 if self.cache.get(self.key(name)) is node:
                     self.cache.put(self.key(name), node)
 
-        return await self.turns.take(name, take)
+        return await self.turn(name, take)
 
     async def newest(self, node: Node) -> Item | None:
         """Give the newest item that has not expired; not to be called within a turn. Raises StorageError."""
         key = self.key(node.name)
         if not self.cache.knows_newest(key):
-            item = await self.turns.take(node.name, lambda: self._read_newest(node))
+            item = await self.turn(node.name, lambda: self._read_newest(node))
         else:
             item = self.cache.newest(key)
         return item if item is not None and item.rank >= expiry_rank(node) else None
@@ -263,7 +288,7 @@ class Space:
 
     def note_temporary(self, bare: str, name: str) -> None:
         """Note that a subscription is for as long as the subscriber is online."""
-        self.temporary.setdefault(bare, set()).add(name)
+        self.shared.temporary.setdefault(bare, set()).add(self.key(name))
 
     def sessions(self, jid: str) -> list[Session] | None:
         """Give the available sessions of an address; None when it is not of this host, and nobody knows."""

@@ -23,19 +23,25 @@ PIECE = 500
 SERVICE_NODE = "pubsub-node"
 SERVICE_SUBSCRIPTION = "pubsub-subscription"
 SERVICE_AFFILIATION = "pubsub-affiliation"
+SERVICE_ITEM = "pubsub-item"
 ACCOUNT_NODE = "pep-node"
+ACCOUNT_SUBSCRIPTION = "pep-subscription"
+ACCOUNT_AFFILIATION = "pep-affiliation"
+# Of the hash of a node's name, in a kind of 32 characters; two names never meet by chance.
+MARK_CHARS = 24
 EXPIRING = "expiring"
 
 
 def short(text: str) -> str:
     """Give a text as part of a key: itself, or its hash when it is long."""
-    return text if len(text) <= MAX_KEY_CHARS - 3 else hashlib.sha256(text.encode()).hexdigest()
+    return text if len(text) <= MAX_KEY_CHARS - MARK_CHARS - 1 else hashlib.sha256(text.encode()).hexdigest()
 
 
 class Place(NamedTuple):
     """Where one node is kept: host, owner and the kinds of its documents; ``key`` is that of the node itself.
 
-    ``tagged`` says that nodes, subscriptions and affiliations are found by their tags, over all owners.
+    ``prefix`` begins the keys of subscriptions and affiliations, where several nodes have the same owner.
+    ``listed`` says that nodes are found by their tags, over all owners.
     """
 
     host: str
@@ -45,21 +51,21 @@ class Place(NamedTuple):
     subscriptions: str
     affiliations: str
     items: str
-    tagged: bool
+    prefix: str
+    listed: bool
 
 
 def on_service(host: str, name: str) -> Place:
     """Give the place of a node of a service: each node is an owner of its own."""
-    return Place(
-        host, name, "", SERVICE_NODE, SERVICE_SUBSCRIPTION, SERVICE_AFFILIATION, "pubsub-item", tagged=True
-    )
+    kinds = (SERVICE_NODE, SERVICE_SUBSCRIPTION, SERVICE_AFFILIATION, SERVICE_ITEM)
+    return Place(host, name, "", *kinds, prefix="", listed=True)
 
 
 def on_account(host: str, local: str, name: str) -> Place:
     """Give the place of a node of an account: everything belongs to the account, and goes with it."""
-    mark = hashlib.sha256(name.encode()).hexdigest()[:24]
-    subscriptions, affiliations, items = (f"pep-{what}-{mark}" for what in "sai")
-    return Place(host, local, name, ACCOUNT_NODE, subscriptions, affiliations, items, tagged=False)
+    mark = hashlib.sha256(name.encode()).hexdigest()[:MARK_CHARS]
+    kinds = (ACCOUNT_NODE, ACCOUNT_SUBSCRIPTION, ACCOUNT_AFFILIATION, f"pep-{mark}")
+    return Place(host, local, name, *kinds, prefix=f"{mark}.", listed=False)
 
 
 class Item(NamedTuple):
@@ -109,10 +115,12 @@ class Store:
     def fill(node: Node, place: Place, documents: Sequence[Document]) -> None:
         """Put into a node who is affiliated and subscribed after documents of its place."""
         for document in documents:
+            if not document.key.startswith(place.prefix):
+                continue
             if document.kind == place.affiliations:
                 node.affiliations[document.value["jid"]] = document.value["is"]
             elif document.kind == place.subscriptions:
-                node.put(read_subscription(document.key, document.value))
+                node.put(read_subscription(document.key.removeprefix(place.prefix), document.value))
 
     async def with_tag(self, host: str, kind: str, tag: str, limit: int, after: str = "") -> list[Document]:
         """Give documents with a tag, by owner; those behind the owner ``after``. Raises StorageError."""
@@ -160,9 +168,9 @@ def _item(document: Document) -> Item:
 def put_node(batch: Batch, place: Place, node: Node, new: bool = False) -> None:
     """Have a node itself stored; with ``new`` it must not be there."""
     tags: list[str] = []
-    if place.tagged:
+    if place.listed:
         tags.append(f"by:{short(node.creator)}")
-    if place.tagged and not node.moved:
+    if place.listed and not node.moved:
         tags += [f"in:{parent}" for parent in node.parents] or ["in:"]
     if config.expires_after(node.config) or node.config["purge_offline"]:
         tags.append(EXPIRING)
@@ -173,34 +181,30 @@ def put_node(batch: Batch, place: Place, node: Node, new: bool = False) -> None:
 
 def put_affiliation(batch: Batch, place: Place, bare: str, affiliation: str) -> None:
     """Have an affiliation stored, or taken away when it is none."""
+    key = place.prefix + short(bare)
     if affiliation == "none":
-        batch.delete(place.host, place.owner, place.affiliations, short(bare))
+        batch.delete(place.host, place.owner, place.affiliations, key)
         return
-    tags = (short(bare),) if place.tagged else ()
     value = {"jid": bare, "is": affiliation}
-    batch.put(place.host, place.owner, place.affiliations, short(bare), value, tags=tags)
+    if place.key:
+        value["node"] = place.key
+    batch.put(place.host, place.owner, place.affiliations, key, value, tags=(short(bare),))
 
 
-def put_subscription(batch: Batch, place: Place, subscription: Subscription) -> None:
+def put_subscription(batch: Batch, place: Place, held: Subscription) -> None:
     """Have a subscription stored."""
-    tags = []
-    if place.tagged:
-        tags.append(short(subscription.bare))
-        if subscription.ends() is not None:
-            tags.append(EXPIRING)
-    batch.put(
-        place.host,
-        place.owner,
-        place.subscriptions,
-        subscription.subid,
-        subscription.encode(),
-        tags=tuple(tags),
-    )
+    tags = [short(held.bare)]
+    if held.ends() is not None:
+        tags.append(EXPIRING)
+    value, key = held.encode(), place.prefix + held.subid
+    if place.key:
+        value["node"] = place.key
+    batch.put(place.host, place.owner, place.subscriptions, key, value, tags=tuple(tags))
 
 
 def drop_subscription(batch: Batch, place: Place, subid: str) -> None:
     """Have a subscription taken away."""
-    batch.delete(place.host, place.owner, place.subscriptions, subid)
+    batch.delete(place.host, place.owner, place.subscriptions, place.prefix + subid)
 
 
 def put_item(batch: Batch, place: Place, item: Item) -> None:
@@ -221,13 +225,18 @@ def drop_items(batch: Batch, place: Place) -> None:
     batch.delete(place.host, place.owner, place.items)
 
 
-def drop_node(batch: Batch, place: Place, node: Node) -> None:
+def drop_node(batch: Batch, place: Place, node: Node, redirect: str | None) -> None:
     """Have a node deleted, with all that is in it; where it has moved to is still known."""
-    for kind in (place.subscriptions, place.affiliations, place.items):
-        batch.delete(place.host, place.owner, kind)
+    for subid in node.subscriptions:
+        drop_subscription(batch, place, subid)
+    for bare in node.affiliations:
+        put_affiliation(batch, place, bare, "none")
+    drop_items(batch, place)
     batch.delete(place.host, place.owner, place.node, place.key)
-    if node.moved:
-        put_node(batch, place, node)
+    if redirect:
+        moved = Node(node.name, node.creator, node.created, node.kind, node.config)
+        moved.moved = redirect
+        put_node(batch, place, moved)
 
 
 def expiry_rank(node: Node) -> int:
