@@ -84,9 +84,13 @@ async def _change(guards: Guards, user: User, module: str, work: Callable[[Accou
         host = guards.host
         await host.storage.write(old.changes(host.domain, user.local, new))
         guards.note_change(user.local)
-        if host.users.get(user.local) is not user:
+        online = host.users.get(user.local)
+        if online is None:
             return
-        account = guards.install(user, new)
+        account = guards.install(online, new)
+        if online is not user:
+            # Everybody has gone and somebody has come meanwhile, with nothing shown before the change.
+            return
     for waiting in show(user, before, in_force(account, user)):
         await waiting
     if new is not old:

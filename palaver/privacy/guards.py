@@ -97,6 +97,10 @@ class Guards:
         for user in self.host.users.values():
             self._unread.add(user.local)
             user.guard(GUARD)
+        # Logins under way have read what was asked for before.
+        for stream in self.host.unbound:
+            if stream.authenticated_as is not None:
+                self.note_change(stream.authenticated_as)
 
     def _register(self, module: str) -> None:
         """Take part in the phases under a module's name."""

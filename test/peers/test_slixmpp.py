@@ -184,3 +184,27 @@ class Plugins(PeerCase):
         self.assertEqual(other.roster(), {"juliet@localhost": "none"})
         self.romeo.call(self.romeo.xmpp.del_roster_item, "juliet@localhost")
         self.assertEqual(other.roster(), {})
+
+    def test_blocking(self) -> None:
+        """XEP-0191: who is blocked is refused until the end of that; another session hears of both."""
+        other = self.enter(self.slixmpp("romeo@localhost/mantua"))
+        tybalt = self.enter(self.slixmpp(self.account("tybalt")))
+        heard: list[tuple[str, str]] = []
+        for client in (self.romeo, other):
+            client.xmpp.register_plugin("xep_0191")
+        for name in ("blocked", "unblocked"):
+            other.xmpp.add_event_handler(name, lambda iq, name=name: heard.append((name, str(iq["to"]))))
+        self.assertEqual(other.call(other.xmpp["xep_0191"].get_blocked_jids), set())
+        plugin = self.romeo.xmpp["xep_0191"]
+        self.romeo.call(plugin.block, tybalt.jid)
+        wait_for(lambda: len(heard) == 1, "the other session was not told of the block")
+        self.assertEqual(self.romeo.call(plugin.get_blocked_jids), {tybalt.jid})
+        tybalt.send(self.romeo.jid, "thou wretched boy")
+        wait_for(lambda: [got["error"]["condition"] for got in tybalt.messages], "there was no error")
+        self.assertEqual(tybalt.messages[0]["error"]["condition"], "service-unavailable")
+        self.romeo.call(plugin.unblock, tybalt.jid)
+        wait_for(lambda: len(heard) == 2, "the other session was not told of the end of the block")
+        self.assertEqual([name for name, _ in heard], ["blocked", "unblocked"])
+        tybalt.send(self.romeo.jid, "a word with one of you")
+        self.romeo.expect_message(tybalt.jid, "a word with one of you")
+        self.assertEqual(len(self.romeo.messages), 1)

@@ -509,6 +509,33 @@ class LifeTests(PrivacyCase):
         self.assertEqual(self.juliet.take(), [])
         self.assertIs(self.romeo.session.user.pipeline, self.host.pipeline)
 
+    def test_load_during_login(self) -> None:
+        """Whoever was logging in when the module came is guarded as well."""
+        self.block(ROMEO)
+        self.juliet.session.unbind()
+        self.host.modules["mod_blocking"].detach()
+        self.host.modules["mod_privacy"].detach()
+        back = Client(self.house)
+        back.authenticated_as = "juliet"
+        self.host.unbound.add(back)
+        self.house.add(Blocking)
+        back.session = now(bind(self.host, back, "juliet", "balcony", []))
+        self.assertEqual(self.blocked(back), [ROMEO])
+
+    def test_all_gone_meanwhile(self) -> None:
+        """A block that is stored when its session has gone holds for whoever has come since."""
+        gate: Deferred[Any] = Deferred()
+        write = self.house.storage.write
+        self.patch(self.house.storage, "write", lambda batch: gate.addCallback(lambda _: write(batch)))
+        item = f"<item jid='{ROMEO}'/>"
+        self.juliet.send(f"<iq type='set' id='b'><block xmlns='urn:xmpp:blocking'>{item}</block></iq>")
+        self.juliet.session.unbind()
+        back = Client(self.house)
+        back.session = now(bind(self.host, back, "juliet", "balcony", []))
+        gate.callback(None)
+        self.assertEqual(self.blocked(back), [ROMEO])
+        self.assertIs(back.session.user.pipeline, self.host.pipeline.guarded)
+
     def test_deleted(self) -> None:
         """An account that is deleted and made again has no list."""
         self.block(ROMEO)
