@@ -118,7 +118,7 @@ class ServiceDiscovery(Module):
 
     @iq("get", NS_ITEMS, "query", to=(SELF, BARE))
     async def account_items(self, request: Stanza) -> Stanza:
-        """List the resources that are online, to those who see the account's presence."""
+        """List the resources that are online and the nodes, to those who see the account's presence."""
         account = await self._authorised(request)
         node = _node(request, NS_ITEMS)
         if node is not None:
@@ -126,11 +126,18 @@ class ServiceDiscovery(Module):
         user = self.host.users.get(account.local)
         resources = sorted(session.jid.full for session in user.visible()) if user is not None else []
         parts = [element("item", jid=resource) for resource in resources]
+        if self.host.disco.account_nodes is not None:
+            parts.append(await self.host.disco.account_nodes.listed(request))
         return _from(account, request, element("query", NS_ITEMS, b"".join(parts)))
 
     async def _of_node(self, to: str, ns: str, node: str, request: Stanza) -> bytes:
         """Have the module answer whose node it is; raises `StanzaError` when it is nobody's."""
-        handler = self.host.disco.nodes.get((to, ns, node))
+        disco = self.host.disco
+        handler = disco.nodes.get((to, ns, node))
+        if handler is None and to == SELF and disco.account_nodes is not None:
+            published = disco.account_nodes
+            found: bytes = await (published.node_info if ns == NS_INFO else published.node_items)(request, node)
+            return found
         if handler is None:
             raise StanzaError("item-not-found", "Node does not exist")
         answer = handler(request)

@@ -37,6 +37,8 @@ class Disco:
         self._ver: str | None = None
         # By kind of addressee (host, or self for any account), namespace of the query, and node.
         self.nodes: dict[tuple[str, str, str], NodeHandler] = {}
+        # See `add_account_nodes`.
+        self.account_nodes: Any = None
 
     def add_node(self, to: str, ns: str, node: str, handler: NodeHandler) -> Callable[[], object]:
         """Have requests for a node answered; gives the function that takes it back.
@@ -49,6 +51,21 @@ class Disco:
             raise ValueError(f"{node} is answered already")
         self.nodes[to, ns, node] = handler
         return lambda: self.nodes.pop((to, ns, node))
+
+    def add_account_nodes(self, answers: Any) -> Callable[[], object]:
+        """Have somebody answer for what accounts publish (XEP-0163); gives the function that takes it back.
+
+        For nodes of accounts that nobody has added, ``node_info`` and ``node_items`` are called with the
+        request and the node, and ``listed`` with the request for the ``<item/>`` of each. All give
+        awaitables of bytes.
+        """
+        if self.account_nodes is not None:
+            raise ValueError("the nodes of accounts are answered for already")
+        self.account_nodes = answers
+        return self._remove_account_nodes
+
+    def _remove_account_nodes(self) -> None:
+        self.account_nodes = None
 
     def add(self, module: Any) -> Callable[[], None]:
         """Take what a module announces; gives the function that takes it back."""
