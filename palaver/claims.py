@@ -58,6 +58,7 @@ TITLES = {
     359: "Unique and Stable Stanza IDs",
     368: "SRV records for XMPP over TLS",
     377: "Blocking Command Reports",
+    390: "Entity Capabilities 2.0",
     424: "Message Retraction",
     431: "Full Text Search in MAM",
     440: "SASL Channel-Binding Type Capability",

@@ -141,8 +141,23 @@ class ItemRetracted(NamedTuple):
     item_id: str | None
 
 
+class PresenceReceived(NamedTuple):
+    """Available or unavailable presence for an account, ``to``, was routed here; it may not be for a contact.
+
+    What sessions of this host broadcast to each other comes another way and is not told.
+    """
+
+    host: Host
+    presence: Stanza
+    to: JID
+
+
 class CapabilitiesKnown(NamedTuple):
-    """What a client can do has become known (XEP-0115, 0390); ``full_jid`` is text."""
+    """What a client can do has become known or has changed (XEP-0115, 0390); ``full_jid`` is text.
+
+    What is known of a client of this host before it becomes available is not told: whoever hears
+    `BecameAvailable` asks ICapabilities.
+    """
 
     host: Host
     full_jid: str

@@ -83,9 +83,9 @@ class ServiceDiscovery(Module):
 
     @iq("get", NS_INFO, "query")
     async def info(self, request: Stanza) -> bytes:
-        """Say what the server is; the node of its capabilities is itself, others are modules'."""
+        """Say what the server is; the nodes of its capabilities are itself, others are modules'."""
         node = _node(request, NS_INFO)
-        if node is not None and node != self.host.disco.node:
+        if node is not None and not self.host.disco.is_own(node):
             return await self._of_node(HOST, NS_INFO, node, request)
         return self.host.disco.info(node)
 

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from palaver.capabilities.information import (
+    NS_CAPS,
+    NS_ECAPS2,
+    NS_HASHES,
+    NS_INFO,
+    Information,
+    digest,
+    read_form,
+)
 from palaver.markup import element
 from palaver.tree import parse_element
 
@@ -14,12 +21,23 @@ if TYPE_CHECKING:
     from palaver.routing.host import Host
     from palaver.stanza import Stanza
 
-NS_INFO = "http://jabber.org/protocol/disco#info"
+__all__ = (
+    "NS_CAPS",
+    "NS_INFO",
+    "NS_ITEMS",
+    "Disco",
+    "Identity",
+    "NodeHandler",
+    "info",
+    "information",
+    "verification",
+)
+
 NS_ITEMS = "http://jabber.org/protocol/disco#items"
-NS_CAPS = "http://jabber.org/protocol/caps"
-NS_DATA = "jabber:x:data"
 # Names this software in capability hashes (XEP-0115 section 4).
 CAPS_NODE = "https://palaver.example/caps"
+# Every implementation has this one (XEP-0300 section 6).
+ECAPS2_ALGORITHM = "sha-256"
 
 Identity = tuple[str, str, str]
 """category, type, name."""
@@ -34,7 +52,8 @@ class Disco:
     def __init__(self, host: Host) -> None:
         self._host = host
         self._modules: list[Any] = []
-        self._ver: str | None = None
+        # By namespace of the protocol; see `_hash`.
+        self._hashes: dict[str, str] = {}
         # By kind of addressee (host, or self for any account), namespace of the query, and node.
         self.nodes: dict[tuple[str, str, str], NodeHandler] = {}
         # See `add_account_nodes`.
@@ -79,8 +98,8 @@ class Disco:
         return remove
 
     def changed(self) -> None:
-        """Forget the hash; what is announced has changed."""
-        self._ver = None
+        """Forget the hashes; what is announced has changed."""
+        self._hashes.clear()
 
     # -- the server ---------------------------------------------------------------------
 
@@ -118,15 +137,30 @@ class Disco:
         """The node that the capability hash stands for."""
         return f"{CAPS_NODE}#{self.ver()}"
 
+    def is_own(self, node: str) -> bool:
+        """Tell whether a node stands for what the server announces now: for one of its hashes."""
+        return node == self.node or node == f"{NS_ECAPS2}#{ECAPS2_ALGORITHM}.{self._hash(NS_ECAPS2)}"
+
     def ver(self) -> str:
         """Give the XEP-0115 hash of what the server announces."""
-        if self._ver is None:
-            self._ver = verification(self.identities(), self.features(), self.forms())
-        return self._ver
+        return self._hash(NS_CAPS)
+
+    def _hash(self, protocol: str) -> str:
+        found = self._hashes.get(protocol)
+        if found is None:
+            algorithm = "sha-1" if protocol == NS_CAPS else ECAPS2_ALGORITHM
+            announced = information(self.identities(), self.features(), self.forms())
+            found = self._hashes[protocol] = digest(announced, protocol, algorithm)
+        return found
 
     def caps(self) -> bytes:
         """Give the ``<c/>`` element for stream features (XEP-0115 section 6.3)."""
         return element("c", NS_CAPS, hash="sha-1", node=CAPS_NODE, ver=self.ver())
+
+    def ecaps2(self) -> bytes:
+        """Give the ``<c/>`` element of XEP-0390 for stream features."""
+        hashed = element("hash", NS_HASHES, self._hash(NS_ECAPS2).encode(), algo=ECAPS2_ALGORITHM)
+        return element("c", NS_ECAPS2, hashed)
 
     # -- accounts -------------------------------------------------------------------------
 
@@ -158,18 +192,15 @@ def info(
 
 def verification(identities: Iterable[Identity], features: Iterable[str], forms: Iterable[bytes]) -> str:
     """Give the verification string's hash (XEP-0115 section 5.1)."""
-    parts = [f"{category}/{type}//{name}<" for category, type, name in sorted(identities)]
-    parts += [f"{feature}<" for feature in sorted(set(features))]
-    for fields in sorted(_fields(form) for form in forms):
-        for var, values in fields:
-            parts += [f"{value}<" for value in ([var, *sorted(values)] if var != "FORM_TYPE" else values)]
-    return base64.b64encode(hashlib.sha1("".join(parts).encode()).digest()).decode()
+    return digest(information(identities, features, forms), NS_CAPS, "sha-1")
 
 
-def _fields(form: bytes) -> list[tuple[str, list[str]]]:
-    """Give a form's fields in hash order: FORM_TYPE first, then by name."""
-    fields = [
-        (field.getAttribute("var", ""), [str(value) for value in field.elements(NS_DATA, "value")])
-        for field in parse_element(form).elements(NS_DATA, "field")
-    ]
-    return sorted(fields, key=lambda field: (field[0] != "FORM_TYPE", field[0]))
+def information(
+    identities: Iterable[Identity], features: Iterable[str], forms: Iterable[bytes]
+) -> Information:
+    """Give what is announced as a value."""
+    return Information(
+        tuple((category, type, "", name) for category, type, name in identities),
+        tuple(features),
+        tuple(read_form(parse_element(form)) for form in forms),
+    )

@@ -44,7 +44,7 @@ TABLE: dict[Direction, dict[str, tuple[str, ...]]] = {
         "change": ("mod_pep_vcard_avatar",),
         "archive": ("mod_mam", "mod_inbox"),
         "copy": ("mod_carboncopy",),
-        "notice": ("mod_last", "mod_event_pusher"),
+        "notice": ("mod_caps", "mod_event_pusher"),
     },
     # a stanza from a local session, once the router is done with it; what it is changed to travels no further
     Direction.SENT: {
@@ -59,7 +59,7 @@ TABLE: dict[Direction, dict[str, tuple[str, ...]]] = {
         "change": (),
         "archive": ("mod_mam", "mod_inbox"),
         "copy": ("mod_carboncopy",),
-        "notice": ("mod_caps", "mod_pubsub", "mod_event_pusher"),
+        "notice": ("mod_pubsub", "mod_event_pusher"),
     },
     # a stanza for one session, just before its bytes are queued; stream management counts what passes
     Direction.TO_SESSION: {

@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 
 from palaver import jid
 from palaver.errors import StanzaError, StorageError
-from palaver.events import BecameAvailable, BecameUnavailable
+from palaver.events import BecameAvailable, BecameUnavailable, PresenceReceived
 from palaver.jid import JID, InvalidJID
 from palaver.markup import element, escape
 from palaver.routing import announce, subscriptions
@@ -183,6 +183,8 @@ def _to_account(host: Host, stanza: Stanza | None, to: JID) -> Deferred[Any] | N
         return _probed(host, stanza, to)
     if kind == "error":
         _end_directed(host, stanza, to)
+    else:
+        host.events.fire(PresenceReceived(host, stanza, to))
     announce.deliver(host, stanza, to)
     return None
 

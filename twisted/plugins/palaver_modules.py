@@ -23,6 +23,12 @@ blocking = ModuleMaker(
     "Nothing comes from whom somebody has blocked, and nothing goes there",
     (Xep(191, "1.3"),),
 )
+caps = ModuleMaker(
+    "mod_caps",
+    f"{_XEPS}.caps.Capabilities",
+    "What each client can do, asked once for all clients of a kind",
+    (Xep(115, "1.6.0"), Xep(390, "0.3.2")),
+)
 carboncopy = ModuleMaker(
     "mod_carboncopy",
     f"{_XEPS}.carboncopy.CarbonCopy",
@@ -39,7 +45,7 @@ disco = ModuleMaker(
     "mod_disco",
     f"{_XEPS}.disco.ServiceDiscovery",
     "What the server and its accounts can do, and whom to write to about it",
-    (Xep(30, "2.5.0"), Xep(106, "1.1.1"), Xep(115, "1.6.0"), Xep(128, "1.0.1"), Xep(157, "1.1.1")),
+    (Xep(30, "2.5.0"), Xep(106, "1.1.1"), Xep(128, "1.0.1"), Xep(157, "1.1.1")),
 )
 filter_chatstates = ModuleMaker(
     "mod_filter_chatstates",
