@@ -105,6 +105,13 @@ class IUser(Interface):
     bare = Attribute("The bare JID as text.")
     sessions = Attribute("Mapping from resource to ISession.")
     roster = Attribute("The account's palaver.routing.roster.Roster.")
+    pipeline = Attribute("The palaver.routing.pipeline.Track that its stanzas go through.")
+
+    def guard(module):
+        """Have its stanzas meet the handlers for guarded accounts, until `unguard`."""
+
+    def unguard(module):
+        """End what the module's `guard` has begun; does nothing twice."""
 
 
 class IStream(Interface):

@@ -76,6 +76,23 @@ class OrderTests(SynchronousTestCase):
         after()
         self.assertEqual((self.pipeline.from_client, self.pipeline.sent), ({}, {}))
 
+    def test_guarded(self) -> None:
+        """A step for guarded accounts is on their track alone, in its place among the others."""
+        names = ("message",)
+        self.pipeline.add(FROM_CLIENT, "guard", names, "mod_privacy", self.note("mod_privacy"), guarded=True)
+        after = self.pipeline.add(SENT, "copy", names, "mod_carboncopy", self.note("mod_carboncopy"))
+        undo = self.add("archive", "mod_mam")
+        run(self.pipeline.from_client["message"], MESSAGE, None)
+        self.assertEqual(self.seen, ["mod_mam"])
+        self.seen.clear()
+        run(self.pipeline.guarded.from_client["message"], MESSAGE, None)
+        self.assertEqual(self.seen, ["mod_privacy", "mod_mam"])
+        undo()
+        after()
+        self.assertEqual(self.pipeline.from_client, {})
+        self.assertEqual(len(self.pipeline.guarded.from_client["message"]), 1)
+        self.assertEqual([row[3] for row in self.pipeline.rows()], ["mod_privacy"])
+
     def test_rows(self) -> None:
         """The printed table has a row a step, in order of execution."""
         self.add("archive", "mod_mam")

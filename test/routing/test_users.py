@@ -12,6 +12,7 @@ from palaver.errors import StanzaError, StorageError
 from palaver.events import SessionBound, SessionUnbound
 from palaver.interfaces import IRosters, IUser
 from palaver.routing.users import bind
+from palaver.stanza import Stanza
 from palaver.test.house import Client, House, now
 from palaver.xeps.roster import Roster
 
@@ -159,3 +160,29 @@ class RosterTests(BindCase):
         self.assertEqual([session.jid.resource for session in rows], ["one", "two", "one"])
         self.assertEqual(set(self.host.users["romeo"].sessions.values()), set(rows[1:]))
         self.assertEqual(rows[0].stream, None)
+
+
+class GuardTests(BindCase):
+    """Accounts with rules of their own."""
+
+    def test_guard(self) -> None:
+        """An account is guarded until every module that asked for it has ended that."""
+        user = now(self.bind()).user
+        self.assertIs(user.pipeline, self.host.pipeline)
+        for module in ("one", "two", "one"):
+            user.guard(module)
+        user.unguard("one")
+        self.assertIs(user.pipeline, self.host.pipeline.guarded)
+        user.unguard("two")
+        user.unguard("two")
+        self.assertIs(user.pipeline, self.host.pipeline)
+
+    def test_visible(self) -> None:
+        """Invisible sessions and those without presence are not shown."""
+        one, two, three = (now(self.bind(resource)) for resource in ("a", "b", "c"))
+        for session in (one, two):
+            session.receive(Stanza("presence", {"from": session.jid.full}, origin=session))
+        two.invisible = True
+        self.assertEqual(one.user.visible(), [one])
+        self.assertEqual(one.user.available(), [one, two])
+        self.assertIsNone(three.presence)
