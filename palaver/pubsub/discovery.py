@@ -14,7 +14,7 @@ from palaver.pubsub.conditions import NS_META_DATA, NS_PUBSUB
 from palaver.pubsub.config import FIELDS
 from palaver.pubsub.fields import Values, texts_of
 from palaver.pubsub.node import Node
-from palaver.routing.disco import NS_INFO, NS_ITEMS, info
+from palaver.routing.disco import NS_ITEMS, info
 from palaver.times import stamp
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ SERVICE_FEATURES = (NS_PUBSUB, *(f"{NS_PUBSUB}#{name}" for name in (*_COMMON, "g
 COLLECTION_FEATURES = (f"{NS_PUBSUB}#collections", f"{NS_PUBSUB}#multi-collections")
 ACCOUNT_FEATURES = (
     NS_PUBSUB,
-    *(f"{NS_PUBSUB}#{name}" for name in _COMMON if name != "instant-nodes"),
+    *(f"{NS_PUBSUB}#{name}" for name in _COMMON if name != "access-authorize"),
     f"{NS_PUBSUB}#auto-create",
     f"{NS_PUBSUB}#auto-subscribe",
     f"{NS_PUBSUB}#filtered-notifications",
@@ -145,25 +145,24 @@ async def _list_nodes(space: Space, asker: JID, parent: str | None, asked: rsm.P
         raise StanzaError("feature-not-implemented", "Nodes are listed forwards")
     limit = min(asked.max if asked.max is not None else MAX_LISTED, MAX_LISTED)
     found = await space.nodes(parent or "", asked.after or "", limit + 1)
-    page = found[:limit]
-    parts = []
-    for listed in page:
-        # Who is affiliated is known only of a node that is read as a whole.
-        node = await space.find(listed.name) if listed.config["access_model"] != "open" else listed
-        if node is not None and not node.moved and await access.visible(space, node, asker):
-            title = str(node.config["title"]) or None
-            parts.append(element("item", None, jid=space.address.full, node=node.name, name_=title))
+    parts = await _visible(space, asker, found[:limit])
     if len(found) > limit or asked != rsm.ANY_PAGE:
-        names = [node.name for node in page]
+        names = [node.name for node in found[:limit]]
         parts.append(rsm.encode(*((names[0], names[-1]) if names else (None, None))))
     return element("query", NS_ITEMS, b"".join(parts), node=parent)
 
 
-__all__ = (
-    "ACCOUNT_FEATURES",
-    "COLLECTION_FEATURES",
-    "NS_INFO",
-    "SERVICE_FEATURES",
-    "items",
-    "node_info",
-)
+async def listed(space: Space, asker: JID) -> bytes:
+    """Give an ``<item/>`` for each node at the top that the asker may know of. Raises StorageError."""
+    return b"".join(await _visible(space, asker, await space.nodes("", "", MAX_LISTED)))
+
+
+async def _visible(space: Space, asker: JID, found: list[Node]) -> list[bytes]:
+    parts = []
+    for held in found:
+        # Who is affiliated is known only of a node that is read as a whole.
+        node = await space.find(held.name) if held.config["access_model"] != "open" else held
+        if node is not None and not node.moved and await access.visible(space, node, asker):
+            title = str(node.config["title"]) or None
+            parts.append(element("item", None, jid=space.address.full, node=node.name, name_=title))
+    return parts

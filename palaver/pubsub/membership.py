@@ -57,6 +57,15 @@ async def drop(space: Space, node: Node, *gone: Subscription) -> None:
         node.drop(held.subid)
 
 
+async def forget(space: Space, bare: str, node: Node) -> None:
+    """Take away whatever an account has to do with a node, within the node's turn. Raises StorageError."""
+    await drop(space, node, *node.subscriptions_of(bare))
+    batch = Batch()
+    store.put_affiliation(batch, space.place(node.name), bare, "none")
+    await space.store.write(batch)
+    node.affiliations.pop(bare, None)
+
+
 async def tell_owners(space: Space, node: Node, held: Subscription) -> None:
     """Tell the owners of a subscription that came or went, if they want that (section 8.8.4)."""
     if node.config["notify_sub"]:

@@ -89,6 +89,7 @@ async def change(space: Space, name: str, values: Values, by: JID) -> None:
             raise
         for held in gone:
             node.drop(held.subid)
+        space.made(node)
         return node, before, gone
 
     node, before, gone = await space.change(name, work)

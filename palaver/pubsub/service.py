@@ -17,13 +17,12 @@ from palaver.pubsub import approval, discovery, membership, owning, publishing, 
 from palaver.pubsub.commands import NS_COMMANDS, get_pending
 from palaver.pubsub.conditions import NS_OWNER, NS_PUBSUB
 from palaver.pubsub.node import Node, read_node
-from palaver.pubsub.space import Space
+from palaver.pubsub.space import MAX_SWEPT, Space, unless_gone
 from palaver.pubsub.store import Place
 from palaver.routing.disco import NS_INFO, NS_ITEMS, info
 from palaver.routing.failures import failed
 from palaver.routing.iqs import check_request
 from palaver.stanza import Stanza
-from palaver.storage import Batch
 
 if TYPE_CHECKING:
     from palaver.routing.router import Router
@@ -31,8 +30,6 @@ if TYPE_CHECKING:
 Creators = Literal["all", "local", "none"]
 
 MODULE = "mod_pubsub"
-# How many nodes one sweep looks after; the others wait for the next one.
-MAX_SWEPT = 10_000
 
 
 class ServiceSpace(Space):
@@ -80,12 +77,12 @@ class ServiceSpace(Space):
         ):
             found = await self._tagged(kind, store.EXPIRING, MAX_SWEPT)
             for name in dict.fromkeys(document.owner for document in found):
-                await _unless_gone(work(self, name))
+                await unless_gone(work(self, name))
 
     async def gone_offline(self, bare: str) -> None:
         """End the subscriptions that were for as long as somebody is online. Raises StorageError."""
         for _, name in self.shared.temporary.pop(bare, set()):
-            await _unless_gone(subscribing.end_temporary(self, name, bare))
+            await unless_gone(subscribing.end_temporary(self, name, bare))
             node = await self.find(name)
             if node is not None and node.subscriptions_of(bare):
                 self.note_temporary(bare, name)
@@ -97,24 +94,9 @@ class ServiceSpace(Space):
         """
         for node in await self.of_entity(bare):
             if node.owners() == [bare]:
-                await _unless_gone(owning.remove(self, node.name, None))
+                await unless_gone(owning.remove(self, node.name, None))
             else:
-                await _unless_gone(self.change(node.name, partial(self._forget_in, bare)))
-
-    async def _forget_in(self, bare: str, node: Node) -> None:
-        await membership.drop(self, node, *node.subscriptions_of(bare))
-        batch = Batch()
-        store.put_affiliation(batch, self.place(node.name), bare, "none")
-        await self.store.write(batch)
-        node.affiliations.pop(bare, None)
-
-
-async def _unless_gone(work: Awaitable[object]) -> None:
-    """Wait for work on a node that may be gone by now."""
-    try:
-        await work
-    except StanzaError:
-        return
+                await unless_gone(self.change(node.name, partial(membership.forget, self, bare)))
 
 
 @implementer(IService)

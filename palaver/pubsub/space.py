@@ -32,6 +32,10 @@ MAX_REMEMBERED_BYTES = 4096
 MAX_REMEMBERED_ITEMS = 10_000
 
 
+# How many nodes one sweep looks after; the others wait for the next one.
+MAX_SWEPT = 10_000
+
+
 class Limits(NamedTuple):
     """How much there may be; names as in the options of the modules."""
 
@@ -128,7 +132,7 @@ class Space:
     What is special about a service, or about an account's own, is in methods that each of them overrides.
     """
 
-    access_models = ACCESS_MODELS
+    access_models: tuple[str, ...] = ACCESS_MODELS
     # Whether publishing to a node that is not there makes it.
     auto_create = False
     has_collections = True
@@ -308,3 +312,11 @@ class Space:
     def send(self, stanza: Stanza) -> Deferred[object] | None:
         """Route a stanza that this address sends."""
         return self.host.router.route(stanza)
+
+
+async def unless_gone(work: Awaitable[object]) -> None:
+    """Wait for work on a node that may be gone by now. Raises StorageError."""
+    try:
+        await work
+    except StanzaError:
+        return

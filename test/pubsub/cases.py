@@ -73,6 +73,11 @@ class PubSubCase(SynchronousTestCase):
         for name in ("romeo", "juliet", "nurse", "mercutio"):
             getattr(self, name).take()
 
+    @property
+    def module(self) -> Any:
+        """The module of the service."""
+        return self.house.modules["PubSub"]
+
     romeo: Client
     juliet: Client
     nurse: Client

@@ -103,6 +103,12 @@ offline_stub = ModuleMaker(
     "Messages for those who are not online vanish without an error",
     default=False,
 )
+pep = ModuleMaker(
+    "mod_pep",
+    f"{_XEPS}.pep.PersonalEventing",
+    "What accounts publish about themselves: devices, avatars, moods, bookmarks",
+    (Xep(163, "1.2.2"), Xep(222, "1.0"), Xep(223, "1.1.1")),
+)
 ping = ModuleMaker(
     "mod_ping",
     f"{_XEPS}.ping.Ping",
