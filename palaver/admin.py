@@ -2,65 +2,80 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from palaver import jid, log
-from palaver.auth.accounts import AccountExists, NoSuchAccount, NotSupported
-from palaver.auth.keys import InvalidPassword
+from palaver.commands import command as commands
+from palaver.commands import lines, typed
+from palaver.commands.accounts import ACCOUNTS, LIST
+from palaver.commands.command import Arguments, Call, Command, Done
 from palaver.config import Config
-from palaver.errors import StorageError
+from palaver.errors import StanzaError, StorageError
 from palaver.routing.host import Host
-from palaver.routing.lifecycle import create_account, delete_account, set_password
 from palaver.server import Server
 from palaver.service import Palaver
 
 Request = Mapping[str, Any]
+
+ALWAYS = {command.name: command for command in (*ACCOUNTS, LIST)}
+"""Commands that are there whatever modules are on, by their words."""
+
+# What to do about a refusal, where the command line knows.
+HINTS = {
+    "conflict": "use: palaver account passwd",
+    "item-not-found": "palaver account list shows those there are",
+}
 
 
 class Refused(Exception):
     """The command cannot be done; the message is one sentence that says what to do."""
 
 
-async def account_create(server: Server, request: Request) -> str:
-    """Make the account ``jid`` with ``password``."""
-    host, local = _account(server, request)
-    await _told(create_account(host, local, request["password"]), request)
-    return f"{local}@{host.domain} has been created."
+async def run(server: Server, request: Request) -> str:
+    """Run the command ``command`` of a request and give a text for people. Raises `Refused`.
+
+    ``jid`` is the account that it is about; ``host`` the host, where there is no account (without
+    either it is every host); the rest are the command's arguments by name.
+    """
+    hosts = _hosts(server, request)
+    said = [await _run_on(host, request) for host in hosts]
+    return "\n".join(text for text in said if text)
 
 
-async def account_delete(server: Server, request: Request) -> str:
-    """Delete the account ``jid`` and everything stored for it."""
-    host, local = _account(server, request)
-    await _told(delete_account(host, local), request)
-    return f"{local}@{host.domain} has been deleted."
+async def _run_on(host: Host, request: Request) -> str:
+    name = request["command"]
+    command = ALWAYS.get(name) or commands.named(host, name)
+    if command is None:
+        raise Refused(f"There is no command {name!r} on {host.domain}; its module may be off.")
+    try:
+        return lines.text(await _done(command, Call(host, None), _arguments(command, request)))
+    except StanzaError as error:
+        text = error.text or f"The command cannot be done: {error.condition}."
+        hint = HINTS.get(error.condition) if name in ALWAYS else None
+        raise Refused(f"{text[:-1]}; {hint}." if hint else text) from None
+    except StorageError as error:
+        raise Refused(f"The storage cannot do that now: {error}.") from error
 
 
-async def account_passwd(server: Server, request: Request) -> str:
-    """Give the account ``jid`` another ``password``; its sessions end."""
-    host, local = _account(server, request)
-    await _told(set_password(host, local, request["password"]), request)
-    return f"{local}@{host.domain} has a new password."
+async def _done(command: Command, call: Call, given: Arguments | None) -> Done:
+    answer = await command.run(call, given)
+    if not isinstance(answer, Done):
+        raise Refused("This command asks in several steps; run it with a client.")
+    return answer
 
 
-async def account_list(server: Server, request: Request) -> str:
-    """Give the accounts of ``host``, or of every host, a line each."""
-    wanted = request.get("host")
-    hosts = [_host(server, wanted)] if wanted else list(server.hosts.values())
-    found = []
-    for host in hosts:
-        locals = await _told(host.accounts.list(), request)
-        found += [f"{local}@{host.domain}" for local in locals]
-    return "\n".join(found)
-
-
-COMMANDS: dict[str, Callable[[Server, Request], Awaitable[str]]] = {
-    "account create": account_create,
-    "account delete": account_delete,
-    "account passwd": account_passwd,
-    "account list": account_list,
-}
-"""Each takes the server and the request, gives a text for people, and raises `Refused`."""
+def _arguments(command: Command, request: Request) -> Arguments | None:
+    """Give the command's arguments: the account goes where the model has its field."""
+    model = command.arguments
+    if model is None:
+        return None
+    others = {name: value for name, value in request.items() if name not in ("command", "host", "jid")}
+    values = {name: value for name, value in others.items() if value is not None}
+    if "jid" in request:
+        plural = "accountjids" in model.model_fields
+        values["accountjids" if plural else "accountjid"] = [request["jid"]] if plural else request["jid"]
+    return typed.check(model, values)
 
 
 async def reload(palaver: Palaver) -> None:
@@ -69,6 +84,14 @@ async def reload(palaver: Palaver) -> None:
     config = Config.from_file(file) if file else palaver.config
     await palaver.reload(config)
     log.set_level(config.general.loglevel)
+
+
+def _hosts(server: Server, request: Request) -> list[Host]:
+    """Give the hosts that a request is about."""
+    if "jid" in request:
+        return [_account(server, request["jid"])]
+    wanted = request.get("host")
+    return [_host(server, wanted)] if wanted else list(server.hosts.values())
 
 
 def _host(server: Server, domain: str) -> Host:
@@ -81,29 +104,11 @@ def _host(server: Server, domain: str) -> Host:
     return host
 
 
-def _account(server: Server, request: Request) -> tuple[Host, str]:
-    text = request["jid"]
+def _account(server: Server, text: str) -> Host:
     try:
         parsed = jid.parse(text)
     except jid.InvalidJID as error:
         raise Refused(f"{text!r} is no account: {error}.") from None
     if not parsed.local or parsed.resource:
         raise Refused(f"{text!r} is no account; write user@host.")
-    return _host(server, parsed.domain), parsed.local
-
-
-async def _told(work: Awaitable[Any], request: Request) -> Any:
-    """Wait for work on accounts; what can go wrong becomes a sentence."""
-    who = request.get("jid")
-    try:
-        return await work
-    except AccountExists:
-        raise Refused(f"{who} exists already; use: palaver account passwd {who}") from None
-    except NoSuchAccount:
-        raise Refused(f"There is no account {who}; palaver account list shows those there are.") from None
-    except InvalidPassword as error:
-        raise Refused(f"The password cannot be used: {error}.") from None
-    except NotSupported:
-        raise Refused("These accounts belong to another program, which has to change them.") from None
-    except StorageError as error:
-        raise Refused(f"The storage cannot do that now: {error}.") from error
+    return _host(server, parsed.domain)

@@ -86,11 +86,14 @@ def _add_accounts(add: Callable[..., Any], parser: argparse.ArgumentParser) -> N
         ("create", "Make an account."),
         ("delete", "Delete an account and everything stored for it."),
         ("passwd", "Give an account another password; its sessions end."),
+        ("disable", "Lock an account out; its sessions end."),
+        ("enable", "Let an account in again."),
+        ("kick", "End an account's sessions; it may log in again."),
     ):
         command = add(name, account, help, commands)
         command.set_defaults(command=f"account {name}")
         command.add_argument("jid", metavar="USER@HOST")
-        if name != "delete":
+        if name in ("create", "passwd"):
             command.add_argument("--password", help="asked for, or read from standard input, when not given")
     listing = add("list", account, "List the accounts.", commands)
     listing.set_defaults(command="account list")
@@ -175,10 +178,10 @@ def account(options: argparse.Namespace) -> None:
 
 
 def _account_opened(config: Config, request: dict[str, Any]) -> str:
-    from palaver.admin import COMMANDS, Refused
+    from palaver.admin import Refused, run
 
     try:
-        return str(_opened(config, lambda server: COMMANDS[request["command"]](server, request)))
+        return str(_opened(config, lambda server: run(server, request)))
     except Refused as error:
         raise CommandFailed(str(error)) from None
 

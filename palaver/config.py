@@ -121,6 +121,11 @@ class Config:
         differing = self._differing.get(host)
         return self._root.auth if differing is None or differing.auth is None else differing.auth
 
+    def admins_of(self, host: str) -> frozenset[str]:
+        """Give the bare JIDs of those who administer a host."""
+        differing = self._differing.get(host)
+        return frozenset((*self.general.admins, *(differing.admins if differing is not None else ())))
+
     def modules_for(self, host: str) -> list[ModuleChoice]:
         """Give the modules that run on a host, in the order of their names; imports their classes.
 

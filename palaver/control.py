@@ -66,9 +66,7 @@ class ControlProtocol(LineOnlyReceiver):
         if command == "reload":
             await admin.reload(self._palaver)
             return "The configuration has been reloaded."
-        if command not in admin.COMMANDS:
-            raise admin.Refused(f"There is no command {command!r}.")
-        return await admin.COMMANDS[command](self._palaver.server, request)
+        return await admin.run(self._palaver.server, request)
 
 
 class Control(Service):

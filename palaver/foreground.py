@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
@@ -10,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import CannotListenError
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from palaver import log
 from palaver.config import Config, ConfigError
 from palaver.errors import StorageError
+from palaver.interfaces import IProcess
 
 if TYPE_CHECKING:
     from palaver.server import Server
@@ -34,6 +37,8 @@ def run(config: Config) -> int:
     from palaver.tap import service_for
 
     palaver = service_for(config)
+    process = _Process(reactor)
+    palaver.server.registry.registerUtility(process, IProcess)
     failed: list[int] = []
 
     def give_up(failure: Failure) -> None:
@@ -54,7 +59,24 @@ def run(config: Config) -> int:
 
     reactor.callWhenRunning(begin)
     reactor.run()
+    if process.again:
+        # Everything is stored and closed; the descriptors that are left close with this.
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
     return failed[0] if failed else 0
+
+
+@implementer(IProcess)
+class _Process:
+    """This process; see IProcess."""
+
+    def __init__(self, reactor: Any) -> None:
+        self._reactor = reactor
+        self.again = False
+
+    def end(self, restart: bool) -> None:
+        """See IProcess."""
+        self.again = restart
+        self._reactor.stop()
 
 
 def run_opened(config: Config, work: Callable[[Server], Awaitable[Any]]) -> Any:

@@ -272,6 +272,45 @@ class INodeType(Interface):
         """
 
 
+class ICommand(Interface):
+    """An operation for people and programs (XEP-0050), found by its node in the host's registry.
+
+    `palaver.commands.command.Command` provides it; ``palaver.commands.command.add`` registers one, and
+    so does the mark ``@command`` of `palaver.modules`.
+    """
+
+    node = Attribute("Its node for XEP-0050.")
+    name = Attribute("Its words on the command line.")
+    title = Attribute("What people call it.")
+    permission = Attribute("Who may run it, see palaver.commands.command.Permission.")
+    arguments = Attribute("The pydantic model of what it takes first, or None.")
+    form_type = Attribute("The FORM_TYPE of its forms; None: its node.")
+
+    def begin(call):
+        """Give an awaitable of the first palaver.commands.command.Step, or of Done.
+
+        It raises StanzaError to refuse, and StorageError.
+        """
+
+
+class IProcess(Interface):
+    """The process of the server, in the server's registry where the server has one of its own."""
+
+    def end(restart):
+        """End it as a signal would; with ``restart`` the same command is run again then."""
+
+
+class ICommands(Interface):
+    """Lets clients run the commands of a host; provided while a module for that is on."""
+
+
+class ILastActivity(Interface):
+    """Since when accounts are away (XEP-0012)."""
+
+    def went(local):
+        """Give a Deferred of when an account went away, in seconds since 1970; None when unknown."""
+
+
 # -- accounts and what the outside world may own --------------------------------------
 
 
@@ -298,6 +337,12 @@ class IAccounts(Interface):
 
     def delete(local):
         """Remove the account and everything stored for it. Fails with NoSuchAccount, or NotSupported."""
+
+    def set_disabled(local, disabled):
+        """Lock an account out, or let it in again. Fails with NoSuchAccount or NotSupported."""
+
+    def disabled():
+        """Give the localparts of those that are locked out, sorted."""
 
     def list():
         """Give the localparts, sorted."""

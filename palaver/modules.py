@@ -15,6 +15,8 @@ from twisted.internet import task
 from twisted.internet.defer import Deferred
 from zope.interface import Interface, implementer
 
+from palaver.commands import command as commands
+from palaver.commands.command import Arguments, Permission
 from palaver.interfaces import IModule
 from palaver.routing.iqs import BARE, FULL, HOST, SELF, IqRoute
 from palaver.routing.pipeline import Direction
@@ -22,7 +24,20 @@ from palaver.routing.pipeline import Direction
 if TYPE_CHECKING:
     from palaver.routing.host import Host
 
-__all__ = ("BARE", "FULL", "HOST", "SELF", "Module", "Settings", "every", "iq", "nonza", "on", "phase")
+__all__ = (
+    "BARE",
+    "FULL",
+    "HOST",
+    "SELF",
+    "Module",
+    "Settings",
+    "command",
+    "every",
+    "iq",
+    "nonza",
+    "on",
+    "phase",
+)
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -53,6 +68,20 @@ def iq(type: str, ns: str, name: str, to: Iterable[str] = (HOST,)) -> Callable[[
     domish.Element), a whole Stanza, or an awaitable of one; `StanzaError` refuses.
     """
     return _marked("iq", type, ns, name, tuple(to))
+
+
+def command(
+    node: str,
+    name: str,
+    title: str,
+    arguments: type[Arguments] | None = None,
+    permission: Permission = "admin",
+) -> Callable[[F], F]:
+    """Be a command (XEP-0050, and ``name`` on the command line); see `palaver.commands.command.Command`.
+
+    The method takes (call, arguments) and gives an awaitable of Done or Step.
+    """
+    return _marked("command", node, name, title, arguments, permission)
 
 
 def phase(direction: Direction, name: str, *stanzas: str) -> Callable[[F], F]:
@@ -194,6 +223,9 @@ class Module:
 
     def _attach_nonza(self, method: Any, ns: str, name: str) -> None:
         self.undo(self.host.add_nonza(ns, name, method))
+
+    def _attach_command(self, method: Any, node: str, name: str, title: str, *rest: Any) -> None:
+        self.undo(commands.add(self.host, commands.Command(node, name, title, method, *rest)))
 
     def _attach_every(self, method: Any, seconds: float) -> None:
         self.repeat(seconds, method)

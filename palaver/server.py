@@ -158,14 +158,18 @@ class Server:
         auth, external = config.auth_for(host.domain), config.tls.client_ca is not None
         known = self._auth.get(host.domain)
         old = (host.accounts, host.authenticator, host.max_user_sessions)
+        admins = (host.admins, host.server_admins)
 
         def take_back() -> None:
             host.accounts, host.authenticator, host.max_user_sessions = old
+            host.admins, host.server_admins = admins
             if known is not None:
                 self._auth[host.domain] = known
 
         undo.append(take_back)
         host.max_user_sessions = config.limits.max_user_sessions
+        host.admins = config.admins_of(host.domain)
+        host.server_admins = frozenset(config.general.admins)
         if known == (auth, external):
             return
         try:

@@ -59,6 +59,13 @@ def _address(text: str) -> str:
     return text
 
 
+def _account(text: str) -> str:
+    found = jid.parse(text)
+    if not found.local or found.resource:
+        raise ValueError(f"{text!r} is no account; allowed: user@host")
+    return found.bare
+
+
 def _matching(pattern: re.Pattern[str], allowed: str) -> AfterValidator:
     def check(text: str) -> str:
         if not pattern.fullmatch(text):
@@ -71,6 +78,7 @@ def _matching(pattern: re.Pattern[str], allowed: str) -> AfterValidator:
 BelowPath = Annotated[Path, AfterValidator(_below)]
 ExistingFile = Annotated[BelowPath, AfterValidator(_existing)]
 Domain = Annotated[str, AfterValidator(jid.prepare_domain)]
+Account = Annotated[str, AfterValidator(_account)]
 Address = Annotated[str, AfterValidator(_address)]
 Seconds = Annotated[float, Field(gt=0, le=7 * 86400)]
 Positive = Annotated[int, Field(gt=0)]
@@ -81,6 +89,11 @@ class General(Section):
 
     hosts: list[Domain] = Field(
         default=["localhost"], min_length=1, description="The domains that have accounts here."
+    )
+    admins: list[Account] = Field(
+        default=[],
+        description="Bare JIDs of those who administer every host through their clients; `host_config` adds "
+        "those of one host.",
     )
     data_dir: BelowPath = Field(
         default=Path("palaver-data"),
@@ -294,6 +307,7 @@ class HostConfig(Section):
 
     host: Domain = Field(description="One of general.hosts.")
     auth: Auth | None = Field(default=None, description="Takes the place of [auth] for this host.")
+    admins: list[Account] = Field(default=[], description="Bare JIDs of those who administer this host too.")
     modules: dict[str, dict[str, Any]] = Field(
         default={}, description="Each table here takes the place of the one of the same name in [modules]."
     )

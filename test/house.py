@@ -6,6 +6,7 @@ gives a `Client` whose ``send(xml)`` puts a stanza in and whose ``received`` hol
 
 from __future__ import annotations
 
+import builtins
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail, succeed
@@ -14,7 +15,7 @@ from twisted.python.failure import Failure
 from twisted.words.xish import domish
 from zope.interface import implementer
 
-from palaver.auth.accounts import AccountExists
+from palaver.auth.accounts import AccountExists, Credentials, NoSuchAccount
 from palaver.errors import StreamError
 from palaver.framing import Framer
 from palaver.interfaces import IRosters, IStream
@@ -84,6 +85,7 @@ class FakeAccounts:
         self._storage = storage
         self.names = set(names)
         self.passwords: dict[str, str] = {}
+        self.locked: set[str] = set()
 
     def exists(self, local: str) -> Deferred[bool]:
         """See IAccounts."""
@@ -108,7 +110,22 @@ class FakeAccounts:
         self.passwords.pop(local, None)
         return self._storage.write(Batch().delete(self._domain, local).drop(self._domain, local))
 
-    def list(self) -> Deferred[list[str]]:
+    def credentials(self, local: str) -> Deferred[Credentials | None]:
+        """See IAccounts."""
+        return succeed(Credentials({}, local in self.locked) if local in self.names else None)
+
+    def set_disabled(self, local: str, disabled: bool) -> Deferred[None]:
+        """See IAccounts."""
+        if local not in self.names:
+            return fail(NoSuchAccount(local))
+        (self.locked.add if disabled else self.locked.discard)(local)
+        return succeed(None)
+
+    def disabled(self) -> Deferred[builtins.list[str]]:
+        """See IAccounts."""
+        return succeed(sorted(self.locked))
+
+    def list(self) -> Deferred[builtins.list[str]]:
         """See IAccounts."""
         return succeed(sorted(self.names))
 

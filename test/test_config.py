@@ -132,7 +132,7 @@ class MistakeTests(SynchronousTestCase):
             found,
             [
                 "general.datadir: unknown key; did you mean 'data_dir'? "
-                "allowed: data_dir, hosts, language, log_format, loglevel"
+                "allowed: admins, data_dir, hosts, language, log_format, loglevel"
             ],
         )
 

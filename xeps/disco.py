@@ -103,6 +103,10 @@ class ServiceDiscovery(Module):
         parts += [
             element("item", jid=domain) for domain in self.settings.extra_domains if domain not in listed
         ]
+        parts += [
+            element("item", jid=self.host.domain, node=node, name_=name)
+            for node, name in self.host.disco.listed_nodes
+        ]
         return element("query", NS_ITEMS, b"".join(parts))
 
     # -- accounts -------------------------------------------------------------------------
@@ -136,9 +140,14 @@ class ServiceDiscovery(Module):
         handler = disco.nodes.get((to, ns, node))
         if handler is None and to == SELF and disco.account_nodes is not None:
             published = disco.account_nodes
-            found: bytes = await (published.node_info if ns == NS_INFO else published.node_items)(request, node)
+            found: bytes = await (published.node_info if ns == NS_INFO else published.node_items)(
+                request, node
+            )
             return found
         if handler is None:
+            for find in self.host.disco.finders if to == HOST else ():
+                if (given := await find(ns, node, request)) is not None:
+                    return given
             raise StanzaError("item-not-found", "Node does not exist")
         answer = handler(request)
         return answer if isinstance(answer, bytes) else await answer

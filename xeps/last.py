@@ -6,6 +6,7 @@ from twisted.internet.defer import Deferred
 
 from palaver.errors import StanzaError
 from palaver.events import AccountDeleted, BecameUnavailable
+from palaver.interfaces import ILastActivity
 from palaver.markup import element, escape
 from palaver.modules import BARE, HOST, SELF, Module, every, iq, on
 from palaver.routing.access import sees_presence
@@ -24,6 +25,7 @@ class LastActivity(Module):
     """Says how long the server is up, and to those who see an account's presence, since when it is away."""
 
     features = (NS_LAST,)
+    provides = (ILastActivity,)
     account_features = (NS_LAST,)
 
     iq_policy = "one_queue"
@@ -59,6 +61,11 @@ class LastActivity(Module):
             raise StanzaError("service-unavailable", "This account has never been here")
         return _query(self.host.clock.seconds() - value["time"], value["status"])
 
+    def went(self, local: str) -> Deferred[float | None]:
+        """See ILastActivity."""
+        value = Deferred.fromCoroutine(self._went(local))
+        return value.addCallback(lambda found: found["time"] if found is not None else None)
+
     async def _went(self, local: str) -> Json | None:
         if local in self._fresh:
             return self._fresh[local]
@@ -71,7 +78,7 @@ class LastActivity(Module):
         raise StanzaError("not-allowed")
 
     @on(BecameUnavailable)
-    def went(self, event: BecameUnavailable) -> None:
+    def note(self, event: BecameUnavailable) -> None:
         """Note when an account's last session went, and its last words."""
         user = event.session.user
         # For the others an invisible session has gone before.

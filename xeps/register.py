@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from string import Template
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -13,6 +12,7 @@ from palaver import forms, jid
 from palaver.auth.accounts import AccountExists, NoSuchAccount, NotSupported
 from palaver.auth.keys import InvalidPassword
 from palaver.auth.registration import Gate, RegistrationRules
+from palaver.commands.notices import filled, say
 from palaver.errors import StanzaError, StorageError
 from palaver.events import AccountCreated
 from palaver.interfaces import IRegistration, IStream
@@ -21,7 +21,7 @@ from palaver.modules import HOST, SELF, Module, Settings, iq, on
 from palaver.routing.failures import failed
 from palaver.routing.iqs import check_request
 from palaver.routing.lifecycle import create_account, delete_account, set_password
-from palaver.stanza import NS_CLIENT, Stanza
+from palaver.stanza import Stanza
 from palaver.storage import Batch
 
 NS_REGISTER = "jabber:iq:register"
@@ -205,20 +205,11 @@ class Register(Module):
         words = {"username": event.jid.local, "host": self.host.domain, "ip": event.address}
         welcome = self.settings.welcome_message
         if welcome is not None:
-            await self._say(event.jid.bare, "normal", welcome.body, welcome.subject, words)
+            body, subject = filled(welcome.body, words), filled(welcome.subject, words)
+            await say(self.host, event.jid.bare, body, subject)
         for watcher in self.settings.registration_watchers:
-            await self._say(watcher, "chat", self.settings.registration_notification, "", words)
-
-    async def _say(self, to: str, kind: str, body: str, subject: str, words: dict[str, str]) -> None:
-        texts = {"subject": subject, "body": body} if subject else {"body": body}
-        inner = b"".join(
-            element(name, None, escape(Template(text).safe_substitute(words))) for name, text in texts.items()
-        )
-        attrs = {"from": self.host.domain, "to": to, "type": kind}
-        message = Stanza("message", attrs, tuple((NS_CLIENT, name) for name in texts), inner)
-        waiting = self.host.router.route(message)
-        if waiting is not None:
-            await waiting
+            note = filled(self.settings.registration_notification, words)
+            await say(self.host, watcher, note, kind="chat")
 
 
 def _form(chosen: RegisterSettings, names: tuple[str, ...], required: tuple[str, ...]) -> bytes:

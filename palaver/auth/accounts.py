@@ -18,6 +18,8 @@ from palaver.log import Log
 from palaver.storage import Batch, Conflict, Document, Json
 
 KIND = "account"
+# The tag by which the accounts that are locked out are found.
+DISABLED = "disabled"
 # PBKDF2 keeps a processor busy for milliseconds; the reactor's thread needs the others.
 MAX_HASHING_AT_ONCE = 2
 
@@ -105,8 +107,13 @@ class StoredAccounts:
         return Deferred.fromCoroutine(self._set_password(local, password))
 
     def set_disabled(self, local: str, disabled: bool) -> Deferred[None]:
-        """Lock an account out, or let it in again. Fails with NoSuchAccount."""
+        """See IAccounts."""
         return Deferred.fromCoroutine(self._change(local, {"disabled": disabled}))
+
+    def disabled(self) -> Deferred[list[str]]:
+        """See IAccounts."""
+        found: Deferred[list[Document]] = self._storage.documents.find(self._domain, KIND, DISABLED)
+        return found.addCallback(lambda documents: [document.owner for document in documents])
 
     def delete(self, local: str) -> Deferred[None]:
         """See IAccounts."""
@@ -179,7 +186,10 @@ class StoredAccounts:
             if expected is not None and document.value != expected:
                 return
             value = {**document.value, **changes}
-            await self._storage.write(Batch().put(self._domain, local, KIND, "", value, only="old"))
+            tags = (DISABLED,) if value.get("disabled") else ()
+            await self._storage.write(
+                Batch().put(self._domain, local, KIND, "", value, tags=tags, only="old")
+            )
         except Conflict:
             raise NoSuchAccount(local) from None
         finally:

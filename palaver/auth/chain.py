@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Sequence
 from typing import Any
 
@@ -46,6 +47,10 @@ class ChainedAccounts:
         """See IAccounts; the first member that has the account deletes it."""
         return Deferred.fromCoroutine(self._first("delete", local))
 
+    def set_disabled(self, local: str, disabled: bool) -> Deferred[None]:
+        """See IAccounts; the first member that has the account does it."""
+        return Deferred.fromCoroutine(self._first("set_disabled", local, disabled))
+
     async def _credentials(self, local: str) -> Credentials | None:
         found = None
         for member in self._members:
@@ -61,7 +66,7 @@ class ChainedAccounts:
                 return True
         return False
 
-    async def _first(self, method: str, *args: str) -> Any:
+    async def _first(self, method: str, *args: str | bool) -> Any:
         refusal: Exception = NotSupported("no kind of accounts here can do that")
         for member in self._members:
             try:
@@ -72,16 +77,20 @@ class ChainedAccounts:
                 continue
         raise refusal
 
-    def list(self) -> Deferred[list[str]]:
+    def list(self) -> Deferred[builtins.list[str]]:
         """See IAccounts; members that cannot list are left out."""
-        return Deferred.fromCoroutine(_listed(self._members))
+        return Deferred.fromCoroutine(_listed(self._members, "list"))
+
+    def disabled(self) -> Deferred[builtins.list[str]]:
+        """See IAccounts."""
+        return Deferred.fromCoroutine(_listed(self._members, "disabled"))
 
 
-async def _listed(members: Sequence[IAccounts]) -> list[str]:
+async def _listed(members: Sequence[IAccounts], method: str) -> list[str]:
     found: set[str] = set()
     for member in members:
         try:
-            found.update(await member.list())
+            found.update(await getattr(member, method)())
         except NotSupported:
             continue
     return sorted(found)

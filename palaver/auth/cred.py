@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import hmac
 from collections.abc import Callable
 from typing import Any
@@ -96,7 +97,15 @@ class CredAccounts:
         """See IAccounts."""
         return fail(NotSupported("accounts are deleted by the application"))
 
-    def list(self) -> Deferred[list[str]]:
+    def set_disabled(self, local: str, disabled: bool) -> Deferred[None]:
+        """See IAccounts."""
+        return fail(NotSupported("accounts are locked out by the application"))
+
+    def disabled(self) -> Deferred[builtins.list[str]]:
+        """See IAccounts."""
+        return succeed([])
+
+    def list(self) -> Deferred[builtins.list[str]]:
         """See IAccounts."""
         return fail(NotSupported("the application knows its accounts"))
 

@@ -6,6 +6,7 @@ without remembering any, after a restart too.
 
 from __future__ import annotations
 
+import builtins
 import hmac
 import secrets
 from typing import TYPE_CHECKING
@@ -79,6 +80,14 @@ class GuestAccounts:
         """See IAccounts."""
         return fail(NotSupported("a guest has no account"))
 
-    def list(self) -> Deferred[list[str]]:
+    def set_disabled(self, local: str, disabled: bool) -> Deferred[None]:
+        """See IAccounts."""
+        return fail(NotSupported("a guest has no account"))
+
+    def disabled(self) -> Deferred[builtins.list[str]]:
+        """See IAccounts."""
+        return succeed([])
+
+    def list(self) -> Deferred[builtins.list[str]]:
         """See IAccounts."""
         return succeed([])

@@ -45,6 +45,9 @@ Identity = tuple[str, str, str]
 NodeHandler = Callable[["Stanza"], bytes | Awaitable[bytes]]
 """See `Disco.add_node`."""
 
+NodeFinder = Callable[[str, str, "Stanza"], Awaitable[bytes | None]]
+"""Takes the namespace of the query, the node and the request; gives None for a node that is not theirs."""
+
 
 class Disco:
     """The identities, features, forms and items of one host."""
@@ -56,6 +59,10 @@ class Disco:
         self._hashes: dict[str, str] = {}
         # By kind of addressee (host, or self for any account), namespace of the query, and node.
         self.nodes: dict[tuple[str, str, str], NodeHandler] = {}
+        # Those who may know nodes of the server that come and go.
+        self.finders: list[NodeFinder] = []
+        # Nodes of the server among its items: (node, name).
+        self.listed_nodes: list[tuple[str, str]] = []
         # See `add_account_nodes`.
         self.account_nodes: Any = None
 
@@ -85,6 +92,17 @@ class Disco:
 
     def _remove_account_nodes(self) -> None:
         self.account_nodes = None
+
+    def add_nodes(self, finder: NodeFinder) -> Callable[[], object]:
+        """Have somebody asked about nodes of the server that nobody has added; gives what takes it back."""
+        self.finders.append(finder)
+        return lambda: self.finders.remove(finder)
+
+    def add_item(self, node: str, name: str) -> Callable[[], object]:
+        """List a node of the server among its items; gives the function that takes it back."""
+        entry = (node, name)
+        self.listed_nodes.append(entry)
+        return lambda: self.listed_nodes.remove(entry)
 
     def add(self, module: Any) -> Callable[[], None]:
         """Take what a module announces; gives the function that takes it back."""

@@ -67,6 +67,10 @@ class Host:
         self.max_user_sessions = max_user_sessions
         self.registry = Components(domain, bases=(registry,) if registry is not None else ())
         self._provided: set[type[Interface]] = set()
+        # Bare JIDs of those who administer the host by the configuration.
+        self.admins: frozenset[str] = frozenset()
+        # Those among them who administer the whole server.
+        self.server_admins: frozenset[str] = frozenset()
         self.users: dict[str, User] = {}
         # Streams that have logged in and bound no resource yet.
         self.unbound: set[Any] = set()

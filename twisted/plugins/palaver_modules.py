@@ -4,6 +4,23 @@ from palaver.plugin import ModuleMaker, Xep
 
 _XEPS = "palaver.xeps"
 
+adhoc = ModuleMaker(
+    "mod_adhoc",
+    f"{_XEPS}.adhoc.AdHocCommands",
+    "Commands that clients find, fill in and run",
+    (Xep(50, "1.3.0"),),
+)
+admin_adhoc = ModuleMaker(
+    "mod_admin_adhoc",
+    f"{_XEPS}.admin_adhoc.ServiceAdministration",
+    "Accounts, sessions, figures and the end of the server, from an administrator's client",
+    (Xep(133, "1.3.1", "partial"),),
+)
+announce = ModuleMaker(
+    "mod_announce",
+    f"{_XEPS}.announce.Announce",
+    "Announcements to everybody who is online",
+)
 amp = ModuleMaker(
     "mod_amp",
     f"{_XEPS}.amp.AdvancedMessageProcessing",
