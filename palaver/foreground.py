@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -21,6 +22,9 @@ from palaver.interfaces import IProcess
 if TYPE_CHECKING:
     from palaver.server import Server
     from palaver.service import Palaver
+
+# What is in flight under load is more than Python's 700: it would be looked through again and again.
+GC_THRESHOLD = 20_000
 
 _log = log.Log("start")
 
@@ -57,6 +61,7 @@ def run(config: Config) -> int:
         except ConfigError:
             give_up(Failure())
 
+    gc.set_threshold(GC_THRESHOLD, *gc.get_threshold()[1:])
     reactor.callWhenRunning(begin)
     reactor.run()
     if process.again:

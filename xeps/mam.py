@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable
+from itertools import takewhile
 from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field
@@ -21,7 +22,7 @@ from palaver.errors import StanzaError
 from palaver.events import AccountDeleted, SessionBound
 from palaver.jid import JID, InvalidJID
 from palaver.modules import BARE, SELF, Module, Settings, every, iq, on, phase
-from palaver.routing.pipeline import FROM_CLIENT, SENT, TO_USER
+from palaver.routing.pipeline import FROM_CLIENT, SENT, TABLE, TO_USER, Step
 from palaver.routing.sessions import Session
 from palaver.stanza import Stanza
 from palaver.storage import Batch, Entry, ids
@@ -34,6 +35,7 @@ NS_FULL_TEXT = "urn:xmpp:fulltext:0"
 # A message sent again after a lost connection comes within the time that one may be resumed in.
 RESENT_WITHIN = ids.from_time(600)
 CLEANUP_S = 3600
+BEFORE_ARCHIVE = tuple(takewhile(lambda phase: phase != "archive", TABLE[TO_USER]))
 # How many owners are remembered to have a document of KIND_OWNER.
 MAX_MARKED = 10_000
 
@@ -102,6 +104,9 @@ class MessageArchive(Module):
         self._policies = Policies(self.host, self.settings.default_archive_policy)
         # Owners whose document of KIND_OWNER is there for certain.
         self._marked: OrderedDict[str, None] = OrderedDict()
+        # The steps that `_is_alone` has judged last.
+        self._seen: tuple[tuple[Step, ...], ...] = ()
+        self._alone = False
         age, count = self.settings.archive_expires_after, self.settings.storage_archive_item_limit
         self._retention = Retention(
             self.host.storage,
@@ -115,6 +120,11 @@ class MessageArchive(Module):
         )
         self.undo(self._retention.stop)
         self.undo(self.host.add_login_kind(policies.KIND))
+        self.host.may_overlap = self._may_overlap
+        self.undo(self._overlap_no_more)
+
+    def _overlap_no_more(self) -> None:
+        self.host.may_overlap = None
 
     @every(CLEANUP_S)
     def clean_up(self) -> Deferred[int] | None:
@@ -206,7 +216,44 @@ class MessageArchive(Module):
                 return message
             return stanzaids.with_id(message, to.bare, known.get(incoming.id, incoming.id))
 
-        return self._write(message, entries).addCallback(committed)
+        waiting: Deferred[Any] = self._write(message, entries)
+        if message.origin is not None and message.origin.ahead is not None:
+            waiting.addBoth(_behind, message.origin.ahead)
+        return waiting.addCallback(committed)
+
+    def _may_overlap(self, session: Session, stanza: Stanza) -> bool:
+        """Tell whether a message waits for its commit before anything of it is seen, and for nothing else.
+
+        Then it may be begun while the sender's earlier ones wait: `_keep` lets it go on behind them.
+        """
+        if stanza.name != "message" or not is_archived(stanza, self.settings.archive_chat_markers):
+            return False
+        host = self.host
+        try:
+            to = jid.parse(stanza.attrs.get("to", ""))
+        except InvalidJID:
+            return False
+        peer = host.users.get(to.local)
+        local = session.user.local
+        return (
+            peer is not None
+            and to.domain == host.domain
+            and to.local != local
+            and peer.pipeline is session.user.pipeline is host.pipeline
+            and self._is_alone(host.pipeline)
+            and self._policies.wants(local, to) is True
+            and isinstance(self._policies.wants(to.local, session.jid), bool)
+            and retraction.read(stanza) is None
+        )
+
+    def _is_alone(self, pipeline: Any) -> bool:
+        """Tell whether no other module may make a message wait before it is archived."""
+        steps = pipeline.from_client["message"], pipeline.to_user["message"]
+        if steps != self._seen:
+            before = [step for step in steps[1] if step.phase in BEFORE_ARCHIVE]
+            self._alone = all(step.module == self.name for step in (*steps[0], *before))
+            self._seen = steps
+        return self._alone
 
     @phase(SENT, "archive", "message")
     def sent(self, message: Stanza, session: Session) -> Stanza | Deferred[Stanza] | None:
@@ -342,6 +389,15 @@ class MessageArchive(Module):
 
     def _archive(self, owner: str, host: str | None = None) -> Archive:
         return Archive(self.host.storage.logs, host or self.host.domain, owner, KIND)
+
+
+def _behind(outcome: Any, ahead: Deferred[None]) -> Any:
+    """Give what a commit came to once what is ahead of it is done."""
+    if ahead.called:
+        return outcome
+    turn: Deferred[Any] = Deferred()
+    ahead.addCallback(lambda _: turn.callback(outcome))
+    return turn
 
 
 def _owner(request: Stanza) -> str:

@@ -88,6 +88,8 @@ class Host:
         self.login_kinds: list[str] = []
         for route in _OF_BOUND_SESSIONS:
             self.iqs.add(route)
+        # Tells of a session's stanza that it may begin while earlier ones wait; set by the module that knows.
+        self.may_overlap: Callable[[Any, Stanza], bool] | None = None
         # Begins logins; set by whoever knows how people log in (palaver.auth.sasl.Authenticator).
         self.authenticator: Any = None
 

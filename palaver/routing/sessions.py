@@ -26,6 +26,7 @@ class Session:
     """One bound resource of a local account."""
 
     __slots__ = (
+        "ahead",
         "asks_contacts",
         "directed",
         "host",
@@ -53,6 +54,8 @@ class Session:
         self.roster_interested = False
         # Who got directed presence and is to hear of its end; None until there is somebody.
         self.directed: set[str] | None = None
+        # Fires once the client's last stanza that waits is done; None while none does.
+        self.ahead: Deferred[None] | None = None
         # Stream management (palaver.streams.managed.Managed), once the client has switched it on.
         self.managed: Any = None
         self.state: dict[str, Any] | None = None

@@ -3,7 +3,7 @@
 A stream goes through the states of `State`; `palaver.streams.negotiation` says which top-level
 element is taken in which. Once bound, stanzas go to the session, one after the other: while one
 waits, for a commit say, the next ones are queued, and with too many of them the connection
-is paused.
+is paused. Those that `Host.may_overlap` knows are begun at once, and keep their order by `Session.ahead`.
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 log = Log("c2s")
 
 STREAM_ID_BYTES = 12
+# What a client may have on the way to the storage at once; one commit takes them all.
+MAX_UNDER_WAY = 64
 # RFC 5646, as far as its syntax goes; tags of this length name everything that people speak.
 _LANGUAGE = re.compile(r"[A-Za-z]{1,8}(?:-[A-Za-z0-9]{1,8}){0,4}")
 
@@ -54,8 +56,8 @@ class ClientStream:
 
     __slots__ = (
         "_encrypting", "_feeding", "_framer", "_held", "_held_paused", "_language", "_queue", "_resuming",
-        "address", "authenticated_as", "connection", "documents", "host", "hosts", "login", "offered",
-        "session", "settings", "state",
+        "_under_way", "address", "authenticated_as", "connection", "documents", "host", "hosts", "login",
+        "offered", "session", "settings", "state",
     )  # fmt: skip
 
     def __init__(self, connection: Any, hosts: dict[str, Host], settings: StreamSettings) -> None:
@@ -85,6 +87,8 @@ class ClientStream:
         self._encrypting = False
         # Stanzas that came while an earlier one waits, and the end of the stream; None while none does.
         self._queue: deque[Stanza | _End] | None = None
+        # How many stanzas were begun and wait.
+        self._under_way = 0
 
     @property
     def secure(self) -> bool:
@@ -281,40 +285,70 @@ class ClientStream:
     def stanza_received(self, stanza: Stanza) -> None:
         """Take a top-level element in its turn."""
         queue = self._queue
-        if queue is not None:
+        if queue is None:
+            self._begin(stanza)
+        elif queue or not self._may_overlap(stanza):
             self._enqueue(queue, stanza)
-            return
+        else:
+            self._begin(stanza)
+
+    def _begin(self, stanza: Stanza) -> None:
         waiting = self._take(stanza)
-        if waiting is not None and not _is_done(waiting):
+        if waiting is None or _is_done(waiting):
+            return
+        if self._queue is None:
             self._queue = deque()
-            waiting.addBoth(self._settled)
+        self._under_way += 1
+        done: Deferred[None] = Deferred()
+        if self.session is not None:
+            self.session.ahead = done
+        waiting.addBoth(self._settled, done)
+
+    def _may_overlap(self, stanza: Stanza) -> bool:
+        """Tell whether a stanza may be begun while earlier ones wait, so that one commit serves them all."""
+        session = self.session
+        if session is None or session.ahead is None or self._under_way >= MAX_UNDER_WAY:
+            return False
+        may_overlap = session.host.may_overlap
+        return may_overlap is not None and may_overlap(session, stanza)
 
     def _enqueue(self, queue: deque[Stanza | _End], item: Stanza | _End) -> None:
         queue.append(item)
         if len(queue) == self.settings.max_pending_stanzas:
             self.connection.pause()
 
-    def _settled(self, outcome: Any) -> None:
-        """Go on with the queue; what an earlier stanza waited for is done."""
+    def _settled(self, outcome: Any, done: Deferred[None]) -> None:
+        """Go on with the queue when all that earlier stanzas waited for is done."""
         _note_failure(outcome)
+        self._under_way -= 1
+        session = self.session
+        if session is not None and session.ahead is done:
+            session.ahead = None
+        # Those behind it that wait for nothing else are done inside this call.
+        done.callback(None)
+        if not self._under_way:
+            self._drain()
+
+    def _drain(self) -> None:
         if self.session is not None and self.session.user.roster.gone:
             # What comes behind the end of the account would be stored for whoever has its name next.
             return
         while queue := self._queue:
+            item = queue[0]
+            if self._under_way and (isinstance(item, _End) or not self._may_overlap(item)):
+                return
             if len(queue) == self.settings.max_pending_stanzas:
                 self.connection.resume()
-            item = queue.popleft()
+            queue.popleft()
             if isinstance(item, _End):
                 self.end(item.error)
                 return
             if item.attrs.get("type") == "get" and self._is_gone:
                 # Only its answer would have mattered.
                 continue
-            waiting = self._take(item)
-            if waiting is not None and not _is_done(waiting):
-                waiting.addBoth(self._settled)
-                return
-        self._queue = None
+            self._begin(item)
+        if not self._under_way:
+            self._queue = None
 
     @property
     def _is_gone(self) -> bool:

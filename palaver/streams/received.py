@@ -15,8 +15,8 @@ class Received:
 
     def __init__(self) -> None:
         self.count = 0
-        # A stanza is under way.
-        self._taking = False
+        # How many stanzas are under way; they are done in the order in which they came.
+        self._taking = 0
         # What the stanza under way does not hold up the next ones for, but has to be done all the same.
         self._beside: Deferred[Any] | None = None
         # From the first stanza with something beside that is not done: for each whether it is.
@@ -31,7 +31,7 @@ class Received:
             else:
                 self._taken()
         else:
-            self._taking = True
+            self._taking += 1
             waiting.addBoth(self._settled)
 
     def beside(self, waiting: Deferred[Any]) -> None:
@@ -47,7 +47,7 @@ class Received:
         return waiting
 
     def _settled(self, outcome: Any) -> Any:
-        self._taking = False
+        self._taking -= 1
         self._taken()
         self._look_idle()
         return outcome
