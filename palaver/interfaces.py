@@ -234,11 +234,44 @@ class IPersonalEventing(Interface):
         """Give a node's configuration by names without ``pubsub#``; None when there is no such node."""
 
 
+class IPrivateElement(Interface):
+    """Keeps one element of private XML (XEP-0049) in the place of mod_private.
+
+    Registered in the host's registry under the element's name as ``{namespace}name``.
+    """
+
+    def get(local):
+        """Give an awaitable of the element of an account, serialised; None: what mod_private keeps counts."""
+
+    def put(local, node):
+        """Take a new one, a domish.Element; gives an awaitable of False when mod_private is to keep it.
+
+        Fails with StanzaError when it is refused.
+        """
+
+
 class ICapabilities(Interface):
     """What clients have said that they can do (XEP-0115, 0390)."""
 
     def features(full):
         """Give the features of a full JID, given as text, as a frozenset; None when they are not known."""
+
+
+class IVCards(Interface):
+    """The vCards of a host's accounts (XEP-0054). Every method gives a Deferred."""
+
+    def get(local):
+        """Give an account's vCard as a serialised element, or None."""
+
+    def put(local, card):
+        """Store a vCard, a serialised element that was parsed before. Fails with NotSupported."""
+
+    def search(criteria, limit):
+        """Find accounts; gives at most ``limit`` pairs of a localpart and a dictionary.
+
+        ``criteria`` and the dictionaries map names of palaver.vcards.fields.FIELDS to texts; all criteria
+        have to match, and a text that ends in ``*`` asks for a beginning. No criteria find nobody.
+        """
 
 
 class INodeTree(Interface):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import Field
 from twisted.words.xish import domish
 
 from palaver.errors import StanzaError
+from palaver.interfaces import IPrivateElement
 from palaver.markup import element
 from palaver.modules import BARE, SELF, Module, Settings, iq
 from palaver.stanza import CONTENT_NAMESPACES, Stanza
@@ -50,29 +53,44 @@ class Private(Module):
         else:
             found = await documents.list(self.host.domain, owner, [KIND])
         stored = {document.key: document.value["xml"].encode() for document in found if document is not None}
+        for node in asked:
+            elsewhere = self._elsewhere(node)
+            if elsewhere is not None and (kept := await elsewhere.get(owner)) is not None:
+                stored[_key(node)] = kept
         parts = [stored.get(_key(node)) or element(node.name, node.uri) for node in asked]
         return element("query", NS_PRIVATE, b"".join(parts))
 
     @iq("set", NS_PRIVATE, "query", to=(SELF,))
     async def put(self, request: Stanza) -> None:
         """Store elements; an empty one takes away what is stored (section 3.1). All of them, or none."""
-        batch = Batch()
-        owner = _owner(request)
-        kept = set()
-        for node in self._elements(request):
-            if not node.children and not node.attributes:
-                batch.delete(self.host.domain, owner, KIND, _key(node))
-                continue
-            xml = serialize([node], NS_PRIVATE)
-            if len(xml) > self.settings.max_item_bytes:
-                raise StanzaError(
-                    "policy-violation", f"One element has at most {self.settings.max_item_bytes} bytes"
-                )
-            batch.put(self.host.domain, owner, KIND, _key(node), {"xml": xml.decode()})
-            kept.add(_key(node))
+        owner, batch = _owner(request), Batch()
+        given = [(node, self._elsewhere(node), self._serialized(node)) for node in self._elements(request)]
+        kept = {_key(node) for node, _, xml in given if xml}
         if kept:
             await self._check_room(owner, kept)
+        for node, elsewhere, xml in given:
+            if elsewhere is not None and await elsewhere.put(owner, node):
+                continue
+            if xml:
+                batch.put(self.host.domain, owner, KIND, _key(node), {"xml": xml.decode()})
+            else:
+                batch.delete(self.host.domain, owner, KIND, _key(node))
         await self.host.storage.write(batch)
+
+    def _serialized(self, node: domish.Element) -> bytes:
+        """Give an element as bytes, none for an empty one. Raises StanzaError when it is too large."""
+        if not node.children and not node.attributes:
+            return b""
+        xml = serialize([node], NS_PRIVATE)
+        if len(xml) > self.settings.max_item_bytes:
+            raise StanzaError(
+                "policy-violation", f"One element has at most {self.settings.max_item_bytes} bytes"
+            )
+        return xml
+
+    def _elsewhere(self, node: domish.Element) -> Any:
+        """Give the IPrivateElement for an element; None when it is kept here."""
+        return self.host.registry.queryUtility(IPrivateElement, _key(node))
 
     async def _check_room(self, owner: str, kept: set[str]) -> None:
         """Refuse what would be more than one account may store."""

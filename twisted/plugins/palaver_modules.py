@@ -46,6 +46,12 @@ caps = ModuleMaker(
     "What each client can do, asked once for all clients of a kind",
     (Xep(115, "1.6.0"), Xep(390, "0.3.2")),
 )
+bookmarks = ModuleMaker(
+    "mod_bookmarks",
+    f"{_XEPS}.bookmarks.Bookmarks",
+    "The same bookmarks for old and new clients",
+    (Xep(48, "1.2"), Xep(402, "1.2.0"), Xep(411, "1.1.0")),
+)
 carboncopy = ModuleMaker(
     "mod_carboncopy",
     f"{_XEPS}.carboncopy.CarbonCopy",
@@ -192,6 +198,12 @@ time = ModuleMaker(
     f"{_XEPS}.time.Time",
     "The server's clock",
     (Xep(90, "1.2"), Xep(202, "2.0")),
+)
+vcard = ModuleMaker(
+    "mod_vcard",
+    f"{_XEPS}.vcard.VCard",
+    "A vCard for each account, and a search for people",
+    (Xep(54, "1.2"), Xep(55, "1.3", "partial")),
 )
 version = ModuleMaker(
     "mod_version",
