@@ -141,6 +141,14 @@ class ItemRetracted(NamedTuple):
     item_id: str | None
 
 
+class VCardChanged(NamedTuple):
+    """A client has stored its account's vCard (XEP-0054); ``card`` is the serialised element."""
+
+    host: Host
+    owner: str
+    card: bytes
+
+
 class PresenceReceived(NamedTuple):
     """Available or unavailable presence for an account, ``to``, was routed here; it may not be for a contact.
 

@@ -1,1 +1,1 @@
-"""What accounts take and send, by their lists."""
+"""Tests of `palaver.capabilities`."""
