@@ -62,9 +62,10 @@ async def delete_account(host: Host, local: str, by: ISession | None = None) -> 
     log.info("account-deleted", user=local, host=host.domain)
     # Somebody may have been logging in.
     await end_sessions(host, local, error, but=by)
-    if by is not None:
-        host.clock.callLater(0, by.end, error)
     await _fire(host, AccountDeleted(jid))
+    if by is not None:
+        # Not before the listeners are done: the answer comes after them.
+        host.clock.callLater(0, by.end, error)
 
 
 async def forget_guest(host: Host, local: str) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from pydantic import ValidationError
-from twisted.internet.defer import fail, succeed
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.words.xish import domish
 
 from palaver.auth.accounts import NotSupported
 from palaver.auth.keys import InvalidPassword
 from palaver.errors import StorageError
+from palaver.events import AccountDeleted
 from palaver.interfaces import IRegistration
 from palaver.jid import JID
 from palaver.stanza import Stanza
@@ -357,6 +358,19 @@ class ClientTests(SynchronousTestCase):
         self.house.clock.advance(0)
         for client in (self.romeo, self.other):
             self.assertEqual(client.error.condition, "not-authorized")  # type: ignore[union-attr]
+
+    def test_remove_slowly(self) -> None:
+        """The answer comes before the end also when somebody has to store that the account is gone."""
+        stored: Deferred[None] = Deferred()
+        self.house.host.events.add(AccountDeleted, "test", lambda event: stored)
+        self.romeo.take()
+        self.romeo.send(query("<remove/>"))
+        self.house.clock.advance(1)
+        self.assertEqual((self.romeo.take(), self.romeo.closed), ([], False))
+        stored.callback(None)
+        self.assertEqual([answer["type"] for answer in self.romeo.take()], ["result"])
+        self.house.clock.advance(0)
+        self.assertTrue(self.romeo.closed)
 
     def test_remove_leaves_nothing(self) -> None:
         """What sessions store when they end goes with the account."""
