@@ -10,12 +10,14 @@ from pydantic import Field, field_validator
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
+from palaver import jid
 from palaver.errors import StanzaError
 from palaver.events import (
     AccountDeleted,
     BecameAvailable,
     BecameUnavailable,
     CapabilitiesKnown,
+    PresenceReceived,
     SessionBound,
     SessionUnbound,
     SubscriptionChanged,
@@ -168,7 +170,10 @@ class PersonalEventing(Module):
         """Send the last items that a client asks for."""
         local, _, rest = event.full_jid.partition("@")
         domain, _, resource = rest.partition("/")
-        user = self.host.users.get(local) if domain == self.host.domain else None
+        if domain != self.host.domain:
+            self._asks_from_elsewhere(event.full_jid, event.features)
+            return
+        user = self.host.users.get(local)
         session = user.sessions.get(resource) if user is not None else None
         if session is not None:
             self._asks(session, event.features)
@@ -186,6 +191,28 @@ class PersonalEventing(Module):
         if new:
             # Nothing of it has to be there before the client's next stanza is read.
             self.host.guard(self.name, partial(self._catch_up, session, new))
+
+    @on(PresenceReceived)
+    def received(self, event: PresenceReceived) -> None:
+        """Note a contact's client on another server; send it last items if it is known what it asks for."""
+        sender = event.presence.sender
+        if sender is None or not sender.resource or sender.domain == self.host.domain:
+            return
+        if event.presence.type is not None:
+            self.accounts.remote.gone(sender.full, event.to.local)
+            return
+        user = self.host.users.get(event.to.local)
+        if user is None or not user.roster.is_seen_by(sender.bare):
+            return
+        self.accounts.remote.came(sender.full, event.to.local)
+        capabilities = self.host.query(ICapabilities)
+        if capabilities is not None:
+            self._asks_from_elsewhere(sender.full, capabilities.features(sender.full))
+
+    def _asks_from_elsewhere(self, full: str, features: frozenset[str] | None) -> None:
+        wanted = wanted_nodes(features or ())
+        for owner, new in self.accounts.remote.new(full, wanted) if wanted else ():
+            self.host.guard(self.name, partial(self._send_last, owner, new, jid.parse(full)))
 
     @on(BecameUnavailable)
     def unavailable(self, event: BecameUnavailable) -> Deferred[None] | None:
@@ -216,40 +243,40 @@ class PersonalEventing(Module):
         for session in contact.available():
             wanted = wanted_nodes(capabilities.features(session.jid.full) or ())
             if wanted:
-                self.host.guard(self.name, partial(self._send_last, event.local, wanted, session))
+                self.host.guard(self.name, partial(self._send_last, event.local, wanted, session.jid))
 
     # -- last items ---------------------------------------------------------------------------
 
     async def _catch_up(self, session: Session, wanted: frozenset[str]) -> None:
         """Send a session the last items of its own account and of the contacts whose presence it sees."""
-        await self._send_last(session.user.local, wanted, session)
+        await self._send_last(session.user.local, wanted, session.jid)
         for item in list(session.user.roster.items.values()):
             local, _, domain = item.jid.partition("@")
             if item.subscription in SEEN_BY_US and domain == self.host.domain:
                 if self.settings.ignore_pep_from_offline and local not in self.host.users:
                     continue
-                await self._send_last(local, wanted, session)
+                await self._send_last(local, wanted, session.jid)
 
-    async def _send_last(self, owner: str, wanted: frozenset[str], session: Session) -> None:
+    async def _send_last(self, owner: str, wanted: frozenset[str], to: JID) -> None:
         nodes = self.accounts.known(owner)
         if nodes is None:
             nodes = await self.accounts.nodes(owner)
         for name in wanted.intersection(nodes):
-            await self._send_newest(owner, nodes, name, session)
+            await self._send_newest(owner, nodes, name, to)
 
-    async def _send_newest(self, owner: str, nodes: Nodes, name: str, session: Session) -> None:
-        """Send the last item of a node, if the node is for that and the session's account may see it."""
+    async def _send_newest(self, owner: str, nodes: Nodes, name: str, to: JID) -> None:
+        """Send the last item of a node, if the node is for that and whoever gets it may see it."""
         if name not in nodes or nodes[name].config["send_last_published_item"] != ON_PRESENCE:
             return
         space = self.accounts.space(owner)
         node = await space.find(name)
-        if node is None or node.moved or not await self._may_see(owner, node, session.user.jid):
+        if node is None or node.moved or not await self._may_see(owner, node, to):
             return
-        if session.presence is not None:
-            await retrieving.send_newest(space, node, session.jid.full)
+        if space.is_online(to.full):
+            await retrieving.send_newest(space, node, to.full)
 
     async def _may_see(self, owner: str, node: Node, asker: JID) -> bool:
-        if owner == asker.local:
+        if asker.bare == f"{owner}@{self.host.domain}":
             return True
         user = self.host.users.get(owner)
         roster = user.roster if user is not None else await rosters(self.host).load(owner)

@@ -14,6 +14,7 @@ from palaver.pubsub import access, membership, publishing, store, subscribing
 from palaver.pubsub.fields import Values
 from palaver.pubsub.kinds import PERSONAL
 from palaver.pubsub.node import Node, read_node
+from palaver.pubsub.remote import RemoteClients
 from palaver.pubsub.space import MAX_SWEPT, Limits, Shared, Space, unless_gone
 from palaver.pubsub.store import Item, Place
 from palaver.pubsub.trees import FreeNames
@@ -23,7 +24,6 @@ from palaver.storage import Document
 
 if TYPE_CHECKING:
     from palaver.routing.host import Host
-    from palaver.routing.sessions import Session
 
 NOTIFY = "+notify"
 # Nodes may come and go between a login's query and its end; of so many accounts the changes are known.
@@ -42,6 +42,7 @@ class Accounts:
         self.limits = limits
         self.defaults = defaults
         self.shared = Shared()
+        self.remote = RemoteClients()
         self._nodes: dict[str, Nodes] = {}
         self._changed: OrderedDict[str, dict[str, Node | None]] = OrderedDict()
 
@@ -223,19 +224,19 @@ class AccountSpace(Space):
         users, wanted = self.host.users, node.name + NOTIFY
         user = users.get(self.address.local)
         roster = user.roster if user is not None else await rosters(self.host).load(self.address.local)
-        sessions: list[Session] = list(user.available()) if user is not None else []
+        clients = [session.jid.full for session in user.available()] if user is not None else []
         for item in roster.items.values():
+            if item.subscription not in SEES_US:
+                continue
             local, _, domain = item.jid.partition("@")
-            if item.subscription in SEES_US and domain == self.host.domain:
+            if domain != self.host.domain:
+                online = self._accounts.remote.of(item.jid, self.address.local)
+            else:
                 contact = users.get(local)
-                if contact is not None and may_see(node, item):
-                    sessions += contact.available()
-        found = []
-        for session in sessions:
-            full = session.jid.full
-            if wanted in (capabilities.features(full) or ()):
-                found.append(full)
-        return found
+                online = [session.jid.full for session in contact.available()] if contact is not None else []
+            if online and may_see(node, item):
+                clients += online
+        return [full for full in clients if wanted in (capabilities.features(full) or ())]
 
 
 def may_see(node: Node, item: RosterItem) -> bool:

@@ -14,9 +14,10 @@ from palaver.events import CapabilitiesKnown, ItemPublished, ItemRetracted
 from palaver.interfaces import ICapabilities, IPersonalEventing
 from palaver.pubsub import store
 from palaver.pubsub.conditions import NS_EVENT, NS_OWNER, NS_PUBLISH_OPTIONS, NS_PUBSUB
+from palaver.pubsub.remote import RemoteClients
 from palaver.routing.lifecycle import delete_account
 from palaver.routing.users import bind
-from palaver.test.house import Client, House, now
+from palaver.test.house import Client, House, now, stanza
 from palaver.test.pubsub.cases import events, fields, form, refusal
 from palaver.xeps.disco import ServiceDiscovery
 from palaver.xeps.pep import PersonalEventing
@@ -380,6 +381,76 @@ class PresenceTests(PepCase):
         romeo.take()
         romeo.send(head + inner)
         self.assertEqual(len(events(romeo)), 1)
+
+
+class ElsewhereTests(PepCase):
+    """Contacts on other servers."""
+
+    BENVOLIO = "benvolio@elsewhere.example"
+
+    def setUp(self) -> None:
+        """Have Benvolio see Romeo's presence, and note what goes to his server."""
+        super().setUp()
+        self.sent: list[Any] = []
+        self.patch(self.house.router.remote, "deliver", lambda stanza, to: self.sent.append(stanza))
+        self.come(f"<presence type='subscribe' from='{self.BENVOLIO}' to='romeo@example.org'/>")
+        self.romeo.send(f"<presence type='subscribed' to='{self.BENVOLIO}'/>")
+        self.publish()
+        self.sent.clear()
+
+    def come(self, xml: str) -> None:
+        """Have a stanza come from the other server."""
+        self.house.router.route(stanza(xml))
+
+    def present(self, type: str = "") -> None:
+        """Have Benvolio's presence come."""
+        attribute = f" type='{type}'" if type else ""
+        self.come(f"<presence from='{self.BENVOLIO}/x' to='romeo@example.org'{attribute}/>")
+
+    def asks_elsewhere(self, *nodes: str) -> None:
+        """Have it become known what Benvolio's client asks for."""
+        features = frozenset(f"{node}+notify" for node in nodes)
+        self.capabilities.known[f"{self.BENVOLIO}/x"] = features
+        self.house.host.events.fire(CapabilitiesKnown(self.house.host, f"{self.BENVOLIO}/x", features))
+
+    def got(self) -> list[str]:
+        """Give what came for Benvolio's client: the nodes of events."""
+        found = [
+            sent for sent in self.sent if sent.attrs["to"] == f"{self.BENVOLIO}/x" and sent.name == "message"
+        ]
+        self.sent.clear()
+        return [sent.element.event.items["node"] for sent in found]
+
+    def test_notified(self) -> None:
+        """A client there gets the last item once, and new ones, as long as it is online."""
+        self.present()
+        self.asks_elsewhere(MOOD)
+        self.assertEqual(self.got(), [MOOD])
+        self.present()
+        self.assertEqual(self.got(), [])
+        self.publish("2")
+        self.assertEqual(self.got(), [MOOD])
+        self.present("unavailable")
+        self.publish("3")
+        self.assertEqual(self.got(), [])
+        self.present()
+        self.assertEqual(self.got(), [MOOD])
+
+    def test_not_seen(self) -> None:
+        """A client there of somebody who does not see the presence gets nothing."""
+        self.romeo.send(f"<presence type='unsubscribed' to='{self.BENVOLIO}'/>")
+        self.present()
+        self.asks_elsewhere(MOOD)
+        self.publish("2")
+        self.assertEqual(self.got(), [])
+
+    def test_bounded(self) -> None:
+        """Only so many clients elsewhere are remembered, those that were heard of last."""
+        clients = RemoteClients(2)
+        for name in ("a", "b", "a", "c"):
+            clients.came(f"{name}@elsewhere.example/x", "romeo")
+        found = [len(clients.of(f"{name}@elsewhere.example", "romeo")) for name in "abc"]
+        self.assertEqual(found, [1, 0, 1])
 
 
 class LoginTests(PepCase):
