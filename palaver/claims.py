@@ -55,6 +55,8 @@ TITLES = {
     203: "Delayed Delivery",
     222: "Persistent Storage of Public Data via PubSub",
     223: "Persistent Storage of Private Data via PubSub",
+    215: "External Service Discovery",
+    232: "Software Information",
     237: "Roster Versioning",
     248: "PubSub Collection Nodes",
     279: "Server IP Check",

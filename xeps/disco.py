@@ -21,6 +21,8 @@ NS_SERVER_INFO = "http://jabber.org/network/serverinfo"
 NS_ESCAPING = r"jid\20escaping"
 
 Domain = Annotated[str, AfterValidator(jid.prepare_domain)]
+# RFC 3986 section 3; clients open these (XEP-0157 section 3).
+Uri = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9+.-]*:\S+$")]
 Contact = Literal["abuse", "admin", "feedback", "sales", "security", "status", "support"]
 
 
@@ -39,7 +41,7 @@ class DiscoSettings(Settings):
     name: str = Field("Palaver", description="What the server is called.")
     extra_domains: tuple[Domain, ...] = Field((), description="Domains to list beside the services.")
     server_info: tuple[ServerInfo, ...] = Field((), description="Fields of the server information.")
-    contact_info: dict[Contact, tuple[str, ...]] = Field(
+    contact_info: dict[Contact, tuple[Uri, ...]] = Field(
         default_factory=dict,
         description="URIs (mailto:, xmpp:, https:) of those who answer, by what for: "
         "abuse, admin, feedback, sales, security, status, support.",

@@ -1,18 +1,20 @@
-"""XEP-0092: Software Version."""
+"""XEP-0092: Software Version, and XEP-0232: Software Information."""
 
 from __future__ import annotations
 
 import platform
+from collections.abc import Iterable
 
 from pydantic import Field
 
-from palaver import __version__
+from palaver import __version__, forms
 from palaver.errors import StanzaError
 from palaver.markup import element, escape
 from palaver.modules import Module, Settings, iq
 from palaver.stanza import Stanza
 
 NS_VERSION = "jabber:iq:version"
+SOFTWARE_INFO = "urn:xmpp:dataforms:softwareinfo"
 
 
 class VersionSettings(Settings):
@@ -38,6 +40,14 @@ class Version(Module):
         if self.settings.os_info:
             inner += element("os", None, escape(f"{platform.system()} {platform.release()}"))
         self._answer = element("query", NS_VERSION, inner)
+
+    def disco_forms(self) -> Iterable[bytes]:
+        """Give the same as a form, for those who know the server's features only (XEP-0232)."""
+        told = {"software": "Palaver", "software_version": __version__}
+        if self.settings.os_info:
+            told |= {"os": platform.system(), "os_version": platform.release()}
+        fields = [forms.Field("text-single", name, text) for name, text in told.items()]
+        return (forms.encode(forms.Form("result", formNamespace=SOFTWARE_INFO, fields=fields)),)
 
     @iq("get", NS_VERSION, "query")
     def version(self, request: Stanza) -> bytes:

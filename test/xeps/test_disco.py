@@ -145,6 +145,8 @@ class ServerTests(SynchronousTestCase):
         """Contacts of unknown kinds, and domains that are none, are refused."""
         wrong: list[Any] = [
             {"contact_info": {"gossip": []}},
+            {"contact_info": {"abuse": ["abuse@example.org"]}},
+            {"contact_info": {"status": ["mailto: somebody"]}},
             {"extra_domains": ["not a domain"]},
             {"nam": "x"},
         ]

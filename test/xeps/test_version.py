@@ -8,6 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from palaver import __version__
 from palaver.test.house import House
+from palaver.xeps.disco import ServiceDiscovery
 from palaver.xeps.version import Version
 
 ASK = "<iq type='get' id='1' to='example.org'><query xmlns='jabber:iq:version'/></iq>"
@@ -26,6 +27,18 @@ class VersionTests(SynchronousTestCase):
         """The operating system is told when the administrator wants it."""
         house = House(Version, Version={"os_info": True})
         self.assertIn(platform.system(), str(house.login("romeo").ask(ASK).query.os))
+
+    def test_form(self) -> None:
+        """Service discovery says the same in a form (XEP-0232)."""
+        expected = {"FORM_TYPE": "urn:xmpp:dataforms:softwareinfo", "software": "Palaver"}
+        expected["software_version"] = __version__
+        hidden: dict[str, str] = {}
+        shown = {"os": platform.system(), "os_version": platform.release()}
+        for os_info, more in ((False, hidden), (True, shown)):
+            house = House(ServiceDiscovery, Version, Version={"os_info": os_info})
+            ask = "<iq type='get' id='1' to='example.org'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>"
+            form = house.login("romeo").ask(ask).query.x
+            self.assertEqual({field["var"]: str(field.value) for field in form.elements()}, expected | more)
 
     def test_set(self) -> None:
         """It cannot be set."""

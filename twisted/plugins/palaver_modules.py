@@ -70,6 +70,13 @@ disco = ModuleMaker(
     "What the server and its accounts can do, and whom to write to about it",
     (Xep(30, "2.5.0"), Xep(106, "1.1.1"), Xep(128, "1.0.1"), Xep(157, "1.1.1")),
 )
+extdisco = ModuleMaker(
+    "mod_extdisco",
+    f"{_XEPS}.extdisco.ExternalServices",
+    "Which relays for calls there are, with credentials that expire",
+    (Xep(215, "1.0.0", "partial"),),
+    default=False,
+)
 filter_chatstates = ModuleMaker(
     "mod_filter_chatstates",
     f"{_XEPS}.filter_chatstates.FilterChatStates",
@@ -209,5 +216,5 @@ version = ModuleMaker(
     "mod_version",
     f"{_XEPS}.version.Version",
     "Which software this is",
-    (Xep(92, "1.1"),),
+    (Xep(92, "1.1"), Xep(232, "0.3")),
 )
