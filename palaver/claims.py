@@ -71,9 +71,12 @@ TITLES = {
     390: "Entity Capabilities 2.0",
     402: "PEP Native Bookmarks",
     411: "Bookmarks Conversion",
+    379: "Pre-Authenticated Roster Subscription",
+    401: "Ad-hoc Account Invitation Generation",
     424: "Message Retraction",
     431: "Full Text Search in MAM",
     440: "SASL Channel-Binding Type Capability",
     441: "Message Archive Management Preferences",
+    445: "Pre-Authenticated In-Band Registration",
     478: "Stream Limits Advertisement",
 }

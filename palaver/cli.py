@@ -1,4 +1,4 @@
-"""The ``palaver`` command: start, init, check, account, status, reload, storage upgrade.
+"""The ``palaver`` command: start, init, check, account, invite, status, reload, storage upgrade.
 
 Exit status: 0 done; 1 it failed; 2 wrong usage or a wrong configuration. What went
 wrong is said in a sentence on standard error.
@@ -73,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     status_command.add_argument("--json", action="store_true", help="as one JSON object")
     add("reload", reload, "Have the running server read its configuration and certificates again.")
     _add_accounts(add, commands.add_parser("account", help="Make, delete and list accounts."))
+    _add_invites(add, commands.add_parser("invite", help="Make, list and delete links for new accounts."))
     storage = commands.add_parser("storage", help="Look after the storage.").add_subparsers(
         required=True, metavar="COMMAND"
     )
@@ -98,6 +99,26 @@ def _add_accounts(add: Callable[..., Any], parser: argparse.ArgumentParser) -> N
     listing = add("list", account, "List the accounts.", commands)
     listing.set_defaults(command="account list")
     listing.add_argument("host", nargs="?", metavar="HOST", help="of this host only")
+
+
+def _add_invites(add: Callable[..., Any], parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for name, help in (
+        ("create", "Make a link by which somebody makes an account."),
+        ("list", "List the links that count."),
+        ("history", "Say who invited whom."),
+        ("delete", "Delete a link."),
+    ):
+        command = add(name, invite, help, commands)
+        command.set_defaults(command=f"invite {name}")
+        command.add_argument("host", metavar="HOST")
+        if name == "delete":
+            command.add_argument("invite", metavar="ID", help="as the list shows it")
+        if name == "create":
+            command.add_argument("--username", metavar="NAME", help="keep this name for whoever comes")
+            command.add_argument("--inviter", metavar="USER@HOST", help="who invites; becomes a contact")
+            command.add_argument("--uses", type=int, metavar="N", help="how many accounts; default 1")
+            command.add_argument("--lifetime", type=int, metavar="SECONDS", help="for which it counts")
 
 
 # -- the commands -----------------------------------------------------------------------
@@ -168,16 +189,30 @@ def account(options: argparse.Namespace) -> None:
         request["jid"] = options.jid
     if hasattr(options, "password"):
         request["password"] = _password() if options.password is None else options.password
+    _run(options, request)
+
+
+def invite(options: argparse.Namespace) -> None:
+    """Do something with links, like `account`."""
+    names = ("command", "host", "invite", "username", "uses", "lifetime")
+    request = {name: getattr(options, name, None) for name in names}
+    if inviter := getattr(options, "inviter", None):
+        request |= {"accountjid": inviter, "roster-subscription": True}
+    _run(options, request)
+
+
+def _run(options: argparse.Namespace, request: dict[str, Any]) -> None:
+    """Have a command run and print what it says: by the running server, else with the storage opened."""
     config = load_config(options.config)
     try:
         said = _ask(config, request)
     except NotRunning:
-        said = _account_opened(config, request)
+        said = _run_opened(config, request)
     if said:
         print(said)
 
 
-def _account_opened(config: Config, request: dict[str, Any]) -> str:
+def _run_opened(config: Config, request: dict[str, Any]) -> str:
     from palaver.admin import Refused, run
 
     try:

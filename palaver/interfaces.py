@@ -150,6 +150,26 @@ class IRegistration(Interface):
         """
 
 
+class IInvites(Interface):
+    """Links that bring people in (XEP-0401, 0379, 0445). Every method gives a Deferred."""
+
+    def check(token):
+        """Give the key of a token by which an account may be made now; None when there is no such token."""
+
+    def reserved(local, key):
+        """Tell whether a name is kept for the bearer of another token than that with ``key`` (or of any)."""
+
+    def register(key, local, create):
+        """Have ``create`` make an account and count one use of a token; its age does not matter any more.
+
+        Inviter and invitee become contacts when that was wanted. Fails with what ``create`` raises, and
+        StanzaError when the token is used up or is for another name; nothing is used then.
+        """
+
+    def approve(local, contact, token):
+        """Use a token that a subscription request of a contact brings; gives True when it counts."""
+
+
 class IOfflineStore(Interface):
     """The messages kept for accounts until somebody comes. Every method but the last gives a Deferred."""
 

@@ -31,7 +31,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("storage", "auth", "cluster"),
     ("archive", "capabilities"),
     ("routing", "events"),
-    ("privacy", "commands", "vcards"),
+    ("privacy", "commands", "invites", "vcards"),
     ("modules", "pubsub"),
     ("streams", "web"),
     ("xeps",),

@@ -166,6 +166,34 @@ class StoredTests(CommandCase):
             self.assertIn(said, err)
             self.assertEqual(err.count("\n"), 1)
 
+    def test_an_account_is_locked_out(self):
+        """`palaver account disable` and `enable` lock out and let in; without a server `kick` ends nothing."""
+        self.run_apart("account", "create", "juliet@localhost", "--password", "sesame")
+        for command, said in (
+            ("disable", "juliet@localhost has been disabled.\n"),
+            ("enable", "juliet@localhost has been re-enabled.\n"),
+            ("kick", "0 sessions have been ended.\n"),
+        ):
+            self.assertEqual(self.run_apart("account", command, "juliet@localhost"), (0, said, ""))
+
+    def test_invitations(self):
+        """`palaver invite create` prints a link, which the list shows."""
+        status, _, err = self.run_apart("invite", "create", "localhost")
+        self.assertEqual((status, err), (1, "Accounts are made by mod_register, which is off.\n"))
+        Path("palaver.toml").write_text("[modules.mod_register]\nallow_registration = false\n")
+        status, out, _ = self.run_apart(
+            "invite", "create", "localhost", "--username", "bill", "--lifetime", "60"
+        )
+        self.assertEqual(status, 0)
+        self.assertRegex(out, r"^uri: xmpp:bill@localhost\?register;preauth=[\w-]{24}\nexpire: ")
+        status, out, _ = self.run_apart("invite", "list", "localhost")
+        self.assertIn("for bill, 1 left", out)
+        self.assertEqual(self.run_apart("invite", "delete", "localhost", out.split()[0])[0], 0)
+        self.assertEqual(self.run_apart("invite", "list", "localhost"), (0, "", ""))
+        status, _, err = self.run_apart("invite", "create", "localhost", "--uses", "0")
+        self.assertEqual(status, 1)
+        self.assertIn("uses", err)
+
     def test_the_pipeline_is_printed(self):
         """`palaver check --pipeline` shows who handles which stanza, and leaves nothing behind."""
         status, out, _ = self.run_apart("check", "--pipeline")

@@ -136,6 +136,17 @@ class MistakeTests(SynchronousTestCase):
             ],
         )
 
+    def test_administrators_are_accounts(self):
+        """Who administers is an account; a host may have more of them."""
+        (found,) = self.mistakes("[general]\nadmins = ['example.org']")
+        self.assertIn("is no account; allowed: user@host", found)
+        config = read(
+            "[general]\nhosts = ['a.example', 'b.example']\nadmins = ['Juliet@a.example']\n"
+            "[[host_config]]\nhost = 'b.example'\nadmins = ['romeo@b.example']\n"
+        )
+        self.assertEqual(config.admins_of("a.example"), {"juliet@a.example"})
+        self.assertEqual(config.admins_of("b.example"), {"juliet@a.example", "romeo@b.example"})
+
     def test_an_unknown_section_too(self):
         """A section that does not exist is one line with those that do."""
         (found,) = self.mistakes("[modulez.mod_ping]")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -15,18 +16,22 @@ from palaver.auth.registration import Gate, RegistrationRules
 from palaver.commands.notices import filled, say
 from palaver.errors import StanzaError, StorageError
 from palaver.events import AccountCreated
-from palaver.interfaces import IRegistration, IStream
+from palaver.interfaces import IInvites, IRegistration, IStream
 from palaver.markup import element, escape
 from palaver.modules import HOST, SELF, Module, Settings, iq, on
 from palaver.routing.failures import failed
 from palaver.routing.iqs import check_request
 from palaver.routing.lifecycle import create_account, delete_account, set_password
+from palaver.routing.subscriptions import NS_PREAUTH
 from palaver.stanza import Stanza
 from palaver.storage import Batch
 
 NS_REGISTER = "jabber:iq:register"
 NS_FEATURE = "http://jabber.org/features/iq-register"
+NS_TOKEN = "urn:xmpp:ibr-token:0"
 KIND = "registration"
+# Who brought a token and went away without an account is forgotten when so many others have come.
+MAX_INVITED = 1024
 # Nobody's name or address is longer, and strangers must not fill the storage.
 MAX_FIELD_CHARS = 1024
 
@@ -81,6 +86,8 @@ class Register(Module):
         self._required = ("username", "password", *required)
         self._form = _form(chosen, self._fields, self._required)
         self._gate = Gate(chosen, self.host.clock)
+        # The keys of the tokens that strangers have brought, by their streams.
+        self._invited: dict[IStream, str] = {}
 
     # -- before the login (section 3.1) -------------------------------------------------
 
@@ -88,11 +95,17 @@ class Register(Module):
         """Announce registration to strangers who may register."""
         if stream.authenticated_as is not None:
             return None
+        by_token = self.host.query(IInvites) is not None and self._may(stream, True)
+        open_to_all = self._may(stream, False)
+        found = element("register", NS_TOKEN) if by_token else b""
+        return found + (element("register", NS_FEATURE) if by_token or open_to_all else b"") or None
+
+    def _may(self, stream: IStream, invited: bool) -> bool:
         try:
-            self._gate.check(stream.address, stream.secure)
+            self._gate.check(stream.address, stream.secure, invited)
         except StanzaError:
-            return None
-        return element("register", NS_FEATURE)
+            return False
+        return True
 
     def handle(self, stream: IStream, iq: Stanza) -> Deferred[Stanza]:
         """See IRegistration."""
@@ -109,9 +122,13 @@ class Register(Module):
         wrong = check_request(iq)
         if wrong is not None:
             raise wrong
+        if iq.payload == (NS_PREAUTH, "preauth") and iq.type == "set":
+            await self._preauthorise(stream, iq)
+            return None
         if iq.payload != (NS_REGISTER, "query"):
             raise StanzaError("bad-request")
-        self._gate.check(stream.address, stream.secure)
+        key = self._invited.get(stream)
+        self._gate.check(stream.address, stream.secure, key is not None)
         if iq.type == "get":
             return self._form
         fields = _read(iq)
@@ -125,8 +142,35 @@ class Register(Module):
             raise StanzaError("not-acceptable", "The requested username is invalid.") from None
         self._gate.check_password(fields["password"])
         self._gate.count(stream.address)
-        await self._create(local, fields, stream.address)
+        await self._let_in(key, local, lambda: self._create(local, fields, stream.address))
+        self._invited.pop(stream, None)
         return None
+
+    # -- with a token (XEP-0445) -----------------------------------------------------------
+
+    async def _preauthorise(self, stream: IStream, iq: Stanza) -> None:
+        """Note the token that a stranger has brought; guesses count like attempts to register."""
+        invites, node = self.host.query(IInvites), iq.child(NS_PREAUTH, "preauth")
+        if invites is None or node is None:
+            raise StanzaError("service-unavailable")
+        self._gate.check(stream.address, stream.secure, invited=True)
+        self._gate.count(stream.address)
+        key = await invites.check(node.getAttribute("token", ""))
+        if key is None:
+            raise StanzaError("item-not-found", "The provided token is invalid or expired")
+        self._invited[stream] = key
+        if len(self._invited) > MAX_INVITED:
+            del self._invited[next(iter(self._invited))]
+
+    async def _let_in(self, key: str | None, local: str, create: Callable[[], Awaitable[None]]) -> None:
+        """Make an account with the token that was brought, or without one."""
+        invites = self.host.query(IInvites)
+        if invites is None:
+            await create()
+            return
+        if await invites.reserved(local, key):
+            raise StanzaError("conflict", "The requested username already exists.")
+        await (create() if key is None else invites.register(key, local, create))
 
     async def _create(self, local: str, fields: dict[str, str], address: str) -> None:
         try:

@@ -70,9 +70,12 @@ class Gate:
             rules.registration_throttle_cache_size,
         )
 
-    def check(self, address: str, secure: bool) -> None:
-        """Raise `StanzaError` for a stranger who may not register; ``secure`` when the way is encrypted."""
-        if not self._rules.allow_registration:
+    def check(self, address: str, secure: bool, invited: bool = False) -> None:
+        """Raise `StanzaError` for a stranger who may not register; ``secure`` when the way is encrypted.
+
+        Who is ``invited`` may come in where others may not, but from no address that is shut out.
+        """
+        if not (self._rules.allow_registration or invited):
             raise StanzaError("not-allowed", "Registration is closed")
         parsed = parse_address(address)
         if not (secure or self._rules.allow_unencrypted or parsed is None or parsed.is_loopback):

@@ -14,7 +14,8 @@ from twisted.python.failure import Failure
 
 from palaver.errors import StanzaError
 from palaver.events import SubscriptionChanged
-from palaver.jid import JID
+from palaver.interfaces import IInvites
+from palaver.jid import JID, parse
 from palaver.routing import announce
 from palaver.routing.failures import failed
 from palaver.routing.roster import INBOUND, OUTBOUND, SEEN_BY_US, SEES_US, Roster, RosterItem, removed
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from palaver.routing.host import Host
     from palaver.routing.users import User
 
+# XEP-0379: the token of an invitation.
+NS_PREAUTH = "urn:xmpp:pars:0"
 # A pending request is kept as it came; a larger one is kept without what it holds.
 MAX_REQUEST_BYTES = 4096
 
@@ -62,7 +65,54 @@ def inbound(host: Host, stanza: Stanza, to: JID) -> Deferred[None] | None:
     async def work(roster: Roster) -> FollowUps:
         return await _arrived(host, to.local, roster, stanza)
 
+    if stanza.has(NS_PREAUTH, "preauth") and stanza.attrs["type"] == "subscribe":
+        return Deferred.fromCoroutine(_invited(host, to.local, work, stanza))
     return Deferred.fromCoroutine(_settled(host, to.local, work, stanza))
+
+
+async def _invited(
+    host: Host, local: str, work: Callable[[Roster], Awaitable[FollowUps]], stanza: Stanza
+) -> None:
+    """Grant a request that brings a token of the account's, and ask for the same (XEP-0379 section 3.4)."""
+    contact, node, good = stanza.attrs["from"], stanza.child(NS_PREAUTH, "preauth"), False
+    try:
+        invites = host.query(IInvites)
+        if invites is not None and node is not None:
+            good = await invites.approve(local, contact, node.getAttribute("token", ""))
+        if good:
+            await send(host, local, "subscribed", contact)
+    except Exception:
+        host.router.bounce(stanza, failed("invites", Failure()))
+        return
+    await _settled(host, local, work, stanza)
+    if good:
+        await send(host, local, "subscribe", contact)
+
+
+async def send(host: Host, local: str, kind: str, contact: str) -> None:
+    """Send a subscription stanza for an account, whether or not somebody is online with it.
+
+    ``subscribed`` without a request approves one that is still to come. Raises StorageError and StanzaError.
+    """
+    stanza = Stanza("presence", {"type": kind, "from": f"{local}@{host.domain}", "to": contact})
+
+    async def work(roster: Roster) -> FollowUps:
+        return await _sent(host, local, roster, stanza)
+
+    await _carry_out(host, await changing(host, local, work))
+
+
+async def befriend(host: Host, local: str, contact: str) -> None:
+    """Have an account and a contact, a bare JID, see each other's presence.
+
+    A contact on this host is not asked; another one is. Raises StorageError and StanzaError.
+    """
+    await send(host, local, "subscribed", contact)
+    other = parse(contact)
+    if other.domain == host.domain:
+        await send(host, other.local, "subscribed", f"{local}@{host.domain}")
+        await send(host, other.local, "subscribe", f"{local}@{host.domain}")
+    await send(host, local, "subscribe", contact)
 
 
 async def _settled(

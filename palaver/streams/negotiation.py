@@ -15,6 +15,7 @@ from palaver.framing import StreamHeader
 from palaver.interfaces import IRegistration
 from palaver.markup import element
 from palaver.routing.failures import failed
+from palaver.routing.subscriptions import NS_PREAUTH
 from palaver.stanza import NS_CLIENT, Stanza
 from palaver.streams.binding import bind_resource, is_bind
 from palaver.streams.sasl import NS_SASL, StreamLogin
@@ -90,10 +91,14 @@ def _log_in(stream: ClientStream, stanza: Stanza) -> None:
     stream.login.receive(stanza)
 
 
+# What mod_register answers strangers: XEP-0077, and the tokens of XEP-0445.
+BEFORE_LOGIN = (NS_REGISTER, NS_PREAUTH)
+
+
 def _register(stream: ClientStream, iq: Stanza) -> None:
     """Let mod_register answer before the login (XEP-0077); anything else is too early."""
     registration = stream.host.query(IRegistration)
-    wanted = iq.type in ("get", "set") and iq.payload is not None and iq.payload[0] == NS_REGISTER
+    wanted = iq.type in ("get", "set") and iq.payload is not None and iq.payload[0] in BEFORE_LOGIN
     if registration is None or not wanted:
         refuse(iq)
     # What a stranger sends meanwhile is not even parsed.

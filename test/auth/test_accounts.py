@@ -96,6 +96,14 @@ class StoredTests(AccountsTestCase):
         found: Any = self.successResultOf(self.accounts.credentials("romeo"))
         self.assertTrue(found.disabled)
 
+    def test_disabled(self) -> None:
+        """Those that are locked out are known, also after another password; and forgotten when let in."""
+        self.successResultOf(self.accounts.set_disabled("romeo", True))
+        self.successResultOf(self.accounts.set_password("romeo", "sword"))
+        self.assertEqual(self.successResultOf(self.accounts.disabled()), ["romeo"])
+        self.successResultOf(self.accounts.set_disabled("romeo", False))
+        self.assertEqual(self.successResultOf(self.accounts.disabled()), [])
+
     def test_absent(self) -> None:
         """What is not there cannot be changed or deleted."""
         for change in (

@@ -94,6 +94,12 @@ invisible = ModuleMaker(
     "Being there without being seen, for everybody or for some",
     (Xep(18, "0.2"), Xep(186, "0.14.0")),
 )
+invites = ModuleMaker(
+    "mod_invites",
+    f"{_XEPS}.invites.Invites",
+    "Links by which people become contacts and make accounts",
+    (Xep(379, "0.3.3", "partial"), Xep(401, "0.6.0", "partial"), Xep(445, "0.2.0")),
+)
 last = ModuleMaker(
     "mod_last",
     f"{_XEPS}.last.LastActivity",
@@ -120,6 +126,12 @@ message_events = ModuleMaker(
     f"{_XEPS}.message_events.MessageEvents",
     "Senders hear that a message is kept for somebody who is away",
     (Xep(22, "1.4", "partial"),),
+)
+motd = ModuleMaker(
+    "mod_motd",
+    f"{_XEPS}.motd.MessageOfTheDay",
+    "A message that everybody reads at login",
+    default=False,
 )
 offline = ModuleMaker(
     "mod_offline",
@@ -194,6 +206,12 @@ spam_reporting = ModuleMaker(
     "Reports of spam and abuse, together with the block",
     (Xep(377, "0.4.1"),),
 )
+support_contact = ModuleMaker(
+    "mod_support_contact",
+    f"{_XEPS}.support_contact.SupportContact",
+    "Whoever helps people is a contact of every new account",
+    default=False,
+)
 stream_management = ModuleMaker(
     "mod_stream_management",
     f"{_XEPS}.stream_management.StreamManagement",
@@ -217,4 +235,16 @@ version = ModuleMaker(
     f"{_XEPS}.version.Version",
     "Which software this is",
     (Xep(92, "1.1"), Xep(232, "0.3")),
+)
+watch_registrations = ModuleMaker(
+    "mod_watch_registrations",
+    f"{_XEPS}.watch_registrations.WatchRegistrations",
+    "Administrators are told of each account that somebody registers",
+    default=False,
+)
+welcome = ModuleMaker(
+    "mod_welcome",
+    f"{_XEPS}.welcome.Welcome",
+    "A message that each new account finds",
+    default=False,
 )
