@@ -30,6 +30,7 @@ from palaver.pubsub.account import Accounts, AccountSpace, Nodes, may_see, texts
 from palaver.pubsub.conditions import NS_OWNER, NS_PUBSUB
 from palaver.pubsub.fields import Values
 from palaver.pubsub.kinds import ON_PRESENCE
+from palaver.pubsub.leaving import gone_offline
 from palaver.pubsub.node import Node
 from palaver.pubsub.space import Limits
 from palaver.pubsub.store import Item
@@ -220,17 +221,10 @@ class PersonalEventing(Module):
         session = event.session
         if session.state is not None:
             session.state.pop(self.name, None)
-        local, bare = session.user.local, session.user.bare
-        nodes = self.accounts.known(local)
-        purged = [name for name, node in (nodes or {}).items() if node.config["purge_offline"]]
-        if bare not in self.accounts.shared.temporary and (not purged or session.user.available()):
+        shared, bare = self.accounts.shared, session.user.bare
+        if not shared.concerns(bare):
             return None
-        return Deferred.fromCoroutine(self._left(local, bare, [] if session.user.available() else purged))
-
-    async def _left(self, local: str, bare: str, purged: list[str]) -> None:
-        await self.accounts.end_temporary(bare)
-        for name in purged:
-            await self.purge(local, name)
+        return Deferred.fromCoroutine(gone_offline(shared, self.accounts.space_of, bare))
 
     @on(SubscriptionChanged)
     def subscription(self, event: SubscriptionChanged) -> None:

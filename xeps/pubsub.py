@@ -15,6 +15,7 @@ from palaver.modules import Module, Settings, every, on
 from palaver.pubsub import config
 from palaver.pubsub.fields import Values
 from palaver.pubsub.kinds import KINDS
+from palaver.pubsub.leaving import gone_offline
 from palaver.pubsub.service import Creators, Service, ServiceSpace
 from palaver.pubsub.space import Limits, Shared
 from palaver.pubsub.trees import FreeNames, Paths
@@ -128,11 +129,11 @@ class PubSub(Module):
 
     @on(BecameUnavailable)
     def gone(self, event: BecameUnavailable) -> Deferred[None] | None:
-        """End the subscriptions that were for as long as somebody is online."""
-        bare = event.session.user.bare
-        if bare not in self.space.shared.temporary:
+        """End the subscriptions and empty the nodes that were for as long as somebody is online."""
+        shared, bare = self.space.shared, event.session.user.bare
+        if not shared.concerns(bare):
             return None
-        return Deferred.fromCoroutine(self.space.gone_offline(bare))
+        return Deferred.fromCoroutine(gone_offline(shared, lambda address: self.space, bare))
 
     @on(AccountDeleted)
     def deleted(self, event: AccountDeleted) -> Deferred[None]:

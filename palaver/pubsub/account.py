@@ -61,10 +61,9 @@ class Accounts:
         for owner, name in dict.fromkeys((found.owner, found.value["node"]) for found in expiring):
             await unless_gone(subscribing.end_leases(self.space(owner), name))
 
-    async def end_temporary(self, bare: str) -> None:
-        """End the subscriptions that were for as long as somebody is online. Raises StorageError."""
-        for address, name in self.shared.temporary.pop(bare, set()):
-            await unless_gone(subscribing.end_temporary(self.space(parse(address).local), name, bare))
+    def space_of(self, address: str) -> AccountSpace:
+        """Give the space of an account by its address."""
+        return self.space(parse(address).local)
 
     async def forget(self, bare: str) -> None:
         """Take away what an account that is deleted was to others' nodes: another one may get its name.

@@ -76,7 +76,7 @@ async def automatic(space: Space, batch: Batch, name: str, by: JID | None, wante
         raise refusal("conflict", "precondition-not-met", f"There is no option {unknown[0]}")
     await _check_number(space, creator)
     node = Node(name, creator, time.time(), kind.name, _configured(space, kind, wanted))
-    store.put_node(batch, space.place(name), node, new=await space.load(name) is None)
+    store.put_node(batch, space.place(name), node, new=True)
     _own(space, batch, node, creator)
     return node
 

@@ -118,6 +118,8 @@ async def _put(space: Space, made: Publication) -> _Done:
         await creating.made(space, node)
     if node.config["persist_items"]:
         space.cache.put_newest(space.key(node.name), item)
+        if node.config["purge_offline"]:
+            space.shared.emptied.setdefault(item.publisher.partition("/")[0], set()).add(space.key(node.name))
     waiting = await _notify(space, node, item, made.has_item)
     if pushed_out and node.config["notify_retract"] and node.config["publish_node_full"] == "retract-oldest":
         waiting += await _notify_gone(space, node, pushed_out)
@@ -295,8 +297,23 @@ async def _hear(told: Awaitable[object] | None) -> None:
         await told
 
 
+async def publisher_gone(space: Space, name: str) -> None:
+    """Empty a node that is to be empty once the publisher of the newest item is offline.
+
+    Raises StanzaError, StorageError.
+    """
+    node = await space.get(name)
+    item = await space.newest(node) if node.config["purge_offline"] else None
+    if item is not None and not space.is_online(item.publisher.partition("/")[0]):
+        await take_all(space, name, None)
+
+
 async def expire(space: Space, name: str) -> None:
-    """Delete items of a node that have expired, a piece of them. Raises StanzaError, StorageError."""
+    """Delete items of a node that have expired, a piece of them, or all where their publisher has gone.
+
+    Raises StanzaError, StorageError.
+    """
+    await publisher_gone(space, name)
 
     async def work(node: Node) -> None:
         place, batch = space.place(name), Batch()

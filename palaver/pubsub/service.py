@@ -79,14 +79,6 @@ class ServiceSpace(Space):
             for name in dict.fromkeys(document.owner for document in found):
                 await unless_gone(work(self, name))
 
-    async def gone_offline(self, bare: str) -> None:
-        """End the subscriptions that were for as long as somebody is online. Raises StorageError."""
-        for _, name in self.shared.temporary.pop(bare, set()):
-            await unless_gone(subscribing.end_temporary(self, name, bare))
-            node = await self.find(name)
-            if node is not None and node.subscriptions_of(bare):
-                self.note_temporary(bare, name)
-
     async def forget(self, bare: str) -> None:
         """Take away all that an account has here, which is deleted: another one may get its name.
 

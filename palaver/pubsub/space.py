@@ -117,13 +117,19 @@ class Cache:
 class Shared:
     """What spaces of one module share: nodes in memory, turns, and who is subscribed for now.
 
-    ``temporary`` are the (address, node) by bare JID of those whose subscriptions end with their presence.
+    Both others are (address, node) by bare JID: ``temporary`` of those whose subscriptions end with their
+    presence, ``emptied`` of those who have published what is to go with them.
     """
 
     def __init__(self) -> None:
         self.cache = Cache()
         self.turns = Turns()
         self.temporary: dict[str, set[tuple[str, str]]] = {}
+        self.emptied: dict[str, set[tuple[str, str]]] = {}
+
+    def concerns(self, bare: str) -> bool:
+        """Tell whether there is something to do when somebody goes offline."""
+        return bare in self.temporary or bare in self.emptied
 
 
 class Space:

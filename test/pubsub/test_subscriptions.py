@@ -239,6 +239,17 @@ class SubscribeTests(PubSubCase):
         self.publish()
         self.assertEqual((events(self.juliet), events(self.nurse)), ([], []))
 
+    def test_temporary_resource(self) -> None:
+        """Such a subscription of one client ends with that client, whoever else of the account is there."""
+        self.subscribe(self.juliet, jid="juliet@example.org/home", options=options(expire="presence"))
+        self.subscribe(self.juliet, options=options(expire="presence"))
+        other = self.house.login("juliet", "other", "<presence/>")
+        self.juliet.send("<presence type='unavailable'/>")
+        for count in (1, 0):
+            found = self.do(self.romeo, "get", "<subscriptions node='musings'/>", NS_OWNER)
+            self.assertEqual(len(list(found.subscriptions.elements())), count)
+            other.send("<presence type='unavailable'/>")
+
     def test_temporary_after_restart(self) -> None:
         """Such a subscription does not outlive the server either."""
         self.subscribe(self.juliet, options=options(expire="presence"))
@@ -249,6 +260,18 @@ class SubscribeTests(PubSubCase):
         romeo = self.house.login("romeo", "home")
         found = self.do(romeo, "get", "<subscriptions node='musings'/>", NS_OWNER)
         self.assertEqual(list(found.subscriptions.elements()), [])
+
+    def test_purged(self) -> None:
+        """A node may be emptied when the publisher goes offline, at once or after a restart."""
+        self.configure(purge_offline=1)
+        self.affiliate("juliet", "publisher")
+        self.publish("1", client=self.juliet)
+        self.assertEqual(self.items(self.romeo), ["1"])
+        self.juliet.send("<presence type='unavailable'/>")
+        self.assertEqual(self.items(self.romeo), [])
+        self.publish("2", client=self.juliet)
+        now(self.module.sweep())
+        self.assertEqual(self.items(self.romeo), [])
 
     def test_expiry(self) -> None:
         """Items expire when the node says so: nobody gets them, and a sweep deletes them."""
