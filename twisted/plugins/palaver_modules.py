@@ -151,6 +151,12 @@ pep = ModuleMaker(
     "What accounts publish about themselves: devices, avatars, moods, bookmarks",
     (Xep(163, "1.2.2"), Xep(222, "1.0"), Xep(223, "1.1.1")),
 )
+pep_vcard_avatar = ModuleMaker(
+    "mod_pep_vcard_avatar",
+    f"{_XEPS}.pep_vcard_avatar.PepVCardAvatar",
+    "Old and new clients see the same avatars, in presence too",
+    (Xep(153, "1.1.1"), Xep(292, "0.11", "partial"), Xep(398, "1.0.1")),
+)
 ping = ModuleMaker(
     "mod_ping",
     f"{_XEPS}.ping.Ping",
