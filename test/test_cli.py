@@ -167,7 +167,7 @@ class StoredTests(CommandCase):
             self.assertEqual(err.count("\n"), 1)
 
     def test_an_account_is_locked_out(self):
-        """`palaver account disable` and `enable` lock out and let in; without a server `kick` ends nothing."""
+        """`palaver account disable` and `enable` lock out and let in; `kick` ends sessions."""
         self.run_apart("account", "create", "juliet@localhost", "--password", "sesame")
         for command, said in (
             ("disable", "juliet@localhost has been disabled.\n"),

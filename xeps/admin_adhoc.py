@@ -22,6 +22,7 @@ from palaver.errors import StanzaError
 from palaver.interfaces import IProcess
 from palaver.log import Log
 from palaver.modules import Module
+from palaver.routing.host import Host
 
 log = Log("administration")
 
@@ -107,6 +108,8 @@ class ServiceAdministration(Module):
         self._ending = self.host.clock.callLater(delay_s, process.end, restart)
         log.info("ending", by=call.by.full if call.by else None, in_s=delay_s, restart=restart)
         if given.announcement:
-            for full in everybody(self.host):
-                await say(self.host, full, given.announcement, kind="headline")
+            hosts = [host for host in self.host.router.services.values() if isinstance(host, Host)]
+            for host in hosts:
+                for full in everybody(host):
+                    await say(host, full, given.announcement, kind="headline")
         return Done(f"The server {'restarts' if restart else 'ends'} in {delay_s} seconds.")

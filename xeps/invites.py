@@ -168,7 +168,7 @@ class Invites(Module):
         return f"xmpp:{address}?register;preauth={token}"
 
     def _until(self, lifetime: int | None) -> float:
-        return self.host.clock.seconds() + (lifetime or self.settings.invite_expiry)
+        return int(self.host.clock.seconds()) + (lifetime or self.settings.invite_expiry)
 
     def _counts(self, invite: Invite) -> bool:
         return invite.uses > 0 and invite.expires > self.host.clock.seconds()

@@ -259,11 +259,17 @@ class ServerTests(AdministrationCase):
         self.assertEqual(condition(self.do("announce", announcement="")), "bad-request")
 
     def test_shutdown(self) -> None:
-        """The server ends after the delay, and people are told at once; a second time is refused."""
+        """The server ends after the delay, and people of every host are told; a second time is refused."""
         romeo = self.house.login("romeo", presence="<presence/>")
         romeo.take()
+        other = House(domain="example.com")
+        other.host.router = self.house.router
+        self.house.router.add(other.host)
+        elsewhere = other.login("romeo", presence="<presence/>")
+        elsewhere.take()
         self.do("shutdown", delay="60", announcement="Good night")
         self.assertEqual([str(message.body) for message in romeo.take()], ["Good night"])
+        self.assertEqual([str(message.body) for message in elsewhere.take()], ["Good night"])
         self.assertEqual(condition(self.do("restart", delay="30")), "conflict")
         self.house.clock.advance(59)
         self.assertEqual(self.process.ended, [])

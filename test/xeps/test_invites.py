@@ -19,7 +19,7 @@ from palaver.test.served import PASSWORD, ServedCase
 from palaver.tree import parse_element
 from palaver.xeps.adhoc import AdHocCommands
 from palaver.xeps.invites import Invites, NewInvite
-from palaver.xeps.register import Register
+from palaver.xeps.register import Register, RegisterSettings
 from palaver.xeps.roster import Roster
 
 NS = "http://jabber.org/protocol/commands"
@@ -336,7 +336,7 @@ class WireTests(ServedCase):
     async def test_register(self) -> None:
         """A client brings its token before the login, makes an account, and logs in with it."""
         host = self.palaver.hosts["localhost"]
-        rules = Register.Settings(allow_registration=False)
+        rules = RegisterSettings.model_validate({"allow_registration": False})
         register = Register(host, "mod_register", rules)
         register.attach()
         self.addCleanup(register.detach)
