@@ -70,11 +70,9 @@ class AdHocCommands(Module):
 
     async def _list(self, request: Stanza) -> bytes:
         """List what the asker may run."""
-        call = self._call(request)
         items = [
             element("item", jid=self.host.domain, node=found.node, name_=found.title)
-            for found in commands.commands(self.host)
-            if await commands.may_run(found, call)
+            for found in await commands.runnable(self._call(request))
         ]
         return element("query", NS_ITEMS, b"".join(items), node=NS_COMMANDS)
 

@@ -88,15 +88,30 @@ class Command(NamedTuple):
         return Step(self.arguments, self.run, values)
 
 
-async def may_run(command: Command, call: Call) -> bool:
-    """Tell whether the asker may run a command now. Raises StorageError."""
-    if call.by is None or command.permission == "anyone":
+async def has(permission: Permission, call: Call) -> bool:
+    """Tell whether the asker has a permission now. Raises StorageError."""
+    if call.by is None or permission == "anyone":
         return True
-    if command.permission == "local":
-        return bool(call.by.local) and call.by.domain == call.host.domain
-    if command.permission == "server":
+    if permission == "local":
+        # A guest has an address here, but no account.
+        here = bool(call.by.local) and call.by.domain == call.host.domain
+        return here and bool(await call.host.accounts.exists(call.by.local))
+    if permission == "server":
         return call.by.bare in call.host.server_admins
     return await is_admin(call.host, call.by)
+
+
+async def may_run(command: Command, call: Call) -> bool:
+    """Tell whether the asker may run a command now. Raises StorageError."""
+    return await has(command.permission, call)
+
+
+async def runnable(call: Call) -> list[Command]:
+    """Give the commands that the asker may run now, by title. Raises StorageError."""
+    found = commands(call.host)
+    # Each permission is looked up once, however many commands there are.
+    held = {permission: await has(permission, call) for permission in {each.permission for each in found}}
+    return [command for command in found if held[command.permission]]
 
 
 async def check(command: Command, call: Call) -> None:

@@ -320,6 +320,10 @@ class ContactTests(InviteCase):
         self.assertEqual(condition(answer), "forbidden")
         self.invite(self.house.login("juliet"))
 
+    def test_guest(self) -> None:
+        """A guest, who has no account here, invites nobody."""
+        self.assertEqual(condition(self.house.login("guest").ask(INVITE)), "forbidden")
+
     def test_deleted_inviter(self) -> None:
         """The links of an account go with it."""
         self.invite(self.house.login("romeo"))
