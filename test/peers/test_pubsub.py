@@ -1,13 +1,15 @@
-"""slixmpp publishes: on the service, and for its own account."""
+"""slixmpp publishes: on the service, for its own account, and its keys for encryption."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 from xml.etree import ElementTree
 
 from slixmpp.exceptions import IqError
 from slixmpp.plugins.xep_0004 import Form
 
+from palaver.test.peers import omemo
 from palaver.test.peers.case import PeerCase
 from palaver.test.peers.peer import wait_for
 
@@ -142,6 +144,34 @@ class AccountTests(PeerCase):
         answer = romeo.call(romeo.xmpp["xep_0048"].get_bookmarks, method="xep_0049")
         found = answer["private"]["bookmarks"]["conferences"]
         self.assertEqual([(room["jid"], room["name"]) for room in found], [("hall@muc.localhost", "Hall")])
+
+
+class OmemoTests(PeerCase):
+    """XEP-0384: two clients with the OMEMO plugin of slixmpp, which know nothing of each other at first."""
+
+    def client(self, name: str) -> Any:
+        """Connect a client with keys, which it publishes."""
+        client = self.slixmpp(self.account(name))
+        client.call(omemo.add, client.xmpp)
+        self.enter(client)
+        client.call(client.xmpp["xep_0384"].get_session_manager)
+        return client
+
+    def test_conversation(self) -> None:
+        """What one encrypts for the other's devices the other reads, in both directions."""
+        romeo, juliet = self.client("romeo"), self.client("juliet")
+        for sender, other in ((romeo, juliet), (juliet, romeo)):
+            body = f"a secret of {sender.jid}"
+            message = sender.xmpp.make_message(mto=other.jid, mbody=body, mtype="chat")
+            encrypt = sender.xmpp["xep_0384"].encrypt_message
+            encrypted, errors = sender.call(encrypt, message, sender.call(type(message["to"]), other.jid))
+            self.assertEqual([str(error) for error in errors], [])
+            self.assertNotIn(body, str(encrypted))
+            sender.call(encrypted.send)
+            wait_for(partial(bool, other.messages), "the message did not come")
+            (got,) = other.messages
+            read, _ = other.call(other.xmpp["xep_0384"].decrypt_message, got)
+            self.assertEqual(read["body"], body)
 
 
 def _title(message: Any) -> str:
