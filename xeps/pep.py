@@ -266,7 +266,7 @@ class PersonalEventing(Module):
         node = await space.find(name)
         if node is None or node.moved or not await self._may_see(owner, node, to):
             return
-        if space.is_online(to.full):
+        if space.is_online(to.full) and not await space.hides_from(to.bare):
             await retrieving.send_newest(space, node, to.full)
 
     async def _may_see(self, owner: str, node: Node, asker: JID) -> bool:

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from palaver.events import ItemPublished, ItemRetracted
-from palaver.interfaces import ICapabilities, INodeType
+from palaver.interfaces import ICapabilities, INodeType, IPrivacy
 from palaver.jid import JID, parse
 from palaver.pubsub import access, membership, publishing, store, subscribing
 from palaver.pubsub.fields import Values
@@ -21,6 +21,7 @@ from palaver.pubsub.trees import FreeNames
 from palaver.routing.roster import SEES_US, RosterItem
 from palaver.routing.rosters import rosters
 from palaver.storage import Document
+from palaver.waiting import settled
 
 if TYPE_CHECKING:
     from palaver.routing.host import Host
@@ -212,6 +213,14 @@ class AccountSpace(Space):
     def retracted(self, node: Node, item_id: str | None) -> Awaitable[object] | None:
         """See Space."""
         return self.host.events.fire(ItemRetracted(self.host, self.address.local, node.name, item_id))
+
+    async def hides_from(self, bare: str) -> bool:
+        """See Space."""
+        privacy = self.host.query(IPrivacy)
+        if privacy is None or bare == self.address.bare:
+            return False
+        hidden: bool = await settled(privacy.hidden_from(self.address.local, parse(bare)))
+        return hidden
 
     # -- who is notified --------------------------------------------------------------------
 

@@ -116,7 +116,7 @@ async def about_items(space: Space, node: Node) -> Recipients:
         # One notification for each resource, however many reasons there are.
         if full not in found and full.partition("/")[0] not in found:
             found[full] = ()
-    return found
+    return await _not_hidden(space, found)
 
 
 async def about_node(space: Space, node: Node, *, with_pending: bool = False) -> Recipients:
@@ -129,7 +129,11 @@ async def about_node(space: Space, node: Node, *, with_pending: bool = False) ->
         await _add_above(space, node, "nodes", found)
     for full in await space.implicit(node):
         found.setdefault(full, ())
-    return found
+    return await _not_hidden(space, found)
+
+
+async def _not_hidden(space: Space, found: Recipients) -> Recipients:
+    return {to: headers for to, headers in found.items() if not await space.hides_from(to.partition("/")[0])}
 
 
 async def above(space: Space, node: Node) -> Recipients:

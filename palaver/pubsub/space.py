@@ -202,6 +202,10 @@ class Space:
         """Give the full JIDs that are notified without a subscription. Raises StorageError."""
         return ()
 
+    async def hides_from(self, bare: str) -> bool:
+        """Tell whether the owner has shut somebody out of everything. Raises StorageError."""
+        return False
+
     def made(self, node: Node) -> None:
         """Hear that a node is there."""
 

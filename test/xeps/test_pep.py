@@ -19,6 +19,7 @@ from palaver.routing.lifecycle import delete_account
 from palaver.routing.users import bind
 from palaver.test.house import Client, House, now, stanza
 from palaver.test.pubsub.cases import events, fields, form, refusal
+from palaver.xeps.blocking import Blocking
 from palaver.xeps.disco import ServiceDiscovery
 from palaver.xeps.pep import PersonalEventing
 from palaver.xeps.roster import Roster
@@ -277,6 +278,26 @@ class PublishTests(PepCase):
             )
             answer = self.ask(self.romeo, "set", f"{inner}</data></item></publish>")
             self.assertEqual(answer["type"], kind, size)
+
+
+class HiddenTests(PepCase):
+    """Those whom an account has shut out."""
+
+    def test_blocked(self) -> None:
+        """A contact who is blocked hears of nothing, neither at once nor when coming online."""
+        self.house.add(Blocking)
+        self.asks(self.juliet, MOOD)
+        self.romeo.ask(
+            "<iq type='set' id='b'><block xmlns='urn:xmpp:blocking'>"
+            "<item jid='juliet@example.org'/></block></iq>"
+        )
+        self.take()
+        self.publish()
+        self.publish("1", TUNE)
+        self.asks(self.juliet, MOOD, TUNE)
+        self.assertEqual(events(self.juliet), [])
+        answer = self.ask(self.juliet, "get", f"<items node='{MOOD}'/>", "romeo@example.org")
+        self.assertEqual(refusal(answer), ("cancel", "service-unavailable"))
 
 
 class LimitTests(PepCase):
