@@ -117,6 +117,13 @@ class Request(PubSubRequest):
     def _parse_jid(self, node: domish.Element) -> None:
         self.subscriber = _jid(node, refusal("bad-request", "jid-required"))
 
+    def _parse_itemIdentifiers(self, node: domish.Element) -> None:
+        try:
+            super()._parse_itemIdentifiers(node)
+        except WordsError:
+            # Section 7.2.3.4 has a condition for what cannot be taken away without a name.
+            raise refusal("bad-request", "item-required", "An item is named by its id") from None
+
     def _parse_affiliations(self, node: domish.Element) -> None:
         self._parse_changes(node, "affiliation")
 

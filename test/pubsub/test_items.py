@@ -312,7 +312,7 @@ class RetrieveTests(PubSubCase):
         for inner, wanted in (
             ("<items node='musings' max_items='x'/>", ("modify", "bad-request")),
             ("<items node='musings' max_items='0'/>", ("modify", "bad-request")),
-            ("<items node='musings'><item/></items>", ("modify", "bad-request")),
+            ("<items node='musings'><item/></items>", ("modify", "bad-request", "item-required")),
             ("<items/>", ("modify", "bad-request", "nodeid-required")),
             ("<items node='none'/>", ("cancel", "item-not-found")),
             ("<items node='musings' subid='x'/>", ("modify", "not-acceptable", "invalid-subid")),
@@ -370,7 +370,7 @@ class RetractTests(PubSubCase):
         for inner, wanted in (
             (self.retract("none"), ("cancel", "item-not-found")),
             ("<retract node='musings'/>", ("modify", "bad-request", "item-required")),
-            ("<retract node='musings'><item/></retract>", ("modify", "bad-request")),
+            ("<retract node='musings'><item/></retract>", ("modify", "bad-request", "item-required")),
             ("<retract><item id='1'/></retract>", ("modify", "bad-request", "nodeid-required")),
         ):
             self.assertEqual(self.refused(self.romeo, "set", inner), wanted, inner)
