@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from typing import Any
 
 from pydantic import Field
@@ -29,6 +29,8 @@ ANSWER_S = 20.0
 MAX_ANSWER_BYTES = 64 * 1024
 # Contacts on other servers whose features are remembered; whoever was heard of last stays.
 MAX_REMOTE = 10_000
+# Who announces one hash after the other and does not answer is asked no more for a while.
+MAX_QUESTIONS_EACH = 4
 
 
 class CapsSettings(Settings):
@@ -126,6 +128,8 @@ class Clients:
         self._claims: dict[str, Claim] = {}
         # By claim that somebody is asked about: those who wait for it.
         self._waiting: dict[Claim, dict[str, None]] = {}
+        # How many answers are awaited from somebody.
+        self._questions: Counter[str] = Counter()
 
     def features(self, full: str) -> frozenset[str] | None:
         """See ICapabilities."""
@@ -146,6 +150,8 @@ class Clients:
             self._know(full, features, tell)
         elif self._claims.get(full) != claim:
             self._leave(full)
+            if self._questions[full] >= MAX_QUESTIONS_EACH:
+                return
             self._claims[full] = claim
             self._inquire(full, claim)
 
@@ -196,10 +202,20 @@ class Clients:
     async def _ask(self, full: str, claim: Claim) -> frozenset[str] | None:
         """Ask somebody; gives the features only when they prove the hash."""
         request = make("iq", {"type": "get", "to": full}, element("query", NS_INFO, node=claim.node))
+        self._questions[full] += 1
         try:
             answer = await self._host.request(request, ANSWER_S)
-        except (StanzaError, CancelledError, TimeoutError):
+        except StanzaError:
             return None
+        except (CancelledError, TimeoutError):
+            # Its connection may have been broken: its next presence is worth another question.
+            if self._claims.get(full) == claim:
+                del self._claims[full]
+            return None
+        finally:
+            self._questions[full] -= 1
+            if not self._questions[full]:
+                del self._questions[full]
         query: Any = answer.child(NS_INFO, "query") if len(answer.inner) <= MAX_ANSWER_BYTES else None
         if query is None:
             return None

@@ -183,9 +183,22 @@ class LearnTests(CapsCase):
         self.answer(clients[2], question, EXODUS)
         self.assertEqual(self.known(clients[2]), EXODUS_FEATURES)
         self.assertIsNone(self.known(clients[0]))
-        # Who did not answer is not asked for the same again, and told once somebody else has proved it.
+        # Who did not answer needs no question once somebody else has proved it.
         clients[0].send(presence(EXODUS_VER))
         self.assertEqual(self.known(clients[0]), EXODUS_FEATURES)
+
+    def test_silent(self) -> None:
+        """Who did not answer is asked again at the next presence; who refused is not."""
+        romeo = self.house.login("romeo")
+        romeo.send(presence(EXODUS_VER))
+        self.assertEqual(len(self.asked(romeo)), 1)
+        self.house.clock.advance(ANSWER_S)
+        romeo.send(presence(EXODUS_VER))
+        (question,) = self.asked(romeo)
+        error = "<error type='cancel'><not-allowed xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>"
+        romeo.send(f"<iq type='error' to='example.org' id='{question['id']}'>{error}</iq>")
+        romeo.send(presence(EXODUS_VER))
+        self.assertEqual(self.asked(romeo), [])
 
     def test_gone(self) -> None:
         """Of a session that has ended nothing is known, and it is waited for by nobody."""
@@ -387,6 +400,16 @@ class DistrustTests(CapsCase):
         romeo = self.house.login("romeo")
         self.learn(romeo, huge, presence(hashed(huge)))
         self.assertIsNone(self.known(romeo))
+
+    def test_many_hashes(self) -> None:
+        """A client that announces hash after hash without an answer is asked for a few, and later again."""
+        romeo = self.house.login("romeo")
+        for number in range(20):
+            romeo.send(presence(f"ver{number}"))
+        self.assertEqual(len(self.asked(romeo)), caps.MAX_QUESTIONS_EACH)
+        self.house.clock.advance(ANSWER_S)
+        self.learn(romeo, EXODUS, presence(EXODUS_VER))
+        self.assertEqual(self.known(romeo), EXODUS_FEATURES)
 
     def test_no_answer_at_all(self) -> None:
         """An answer without a query counts for nobody."""
