@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 from pydantic import Field
 from twisted.internet.defer import Deferred
@@ -20,7 +19,7 @@ from palaver.events import (
     SessionUnbound,
     VCardChanged,
 )
-from palaver.interfaces import IPersonalEventing, ISession, IVCards
+from palaver.interfaces import IPersonalEventing, ISession
 from palaver.log import Log
 from palaver.markup import element, escape
 from palaver.modules import Module, Settings, on, phase
@@ -32,6 +31,7 @@ from palaver.tree import parse_element, serialize
 from palaver.vcards import avatars
 from palaver.vcards.avatars import NS_DATA, NS_METADATA
 from palaver.vcards.photo import NS_VCARD, Photo, read_photo, replace_photo
+from palaver.vcards.stored import vcards
 from palaver.vcards.vcard4 import NS_VCARD4, follow_vcard4, to_vcard4
 
 log = Log("mod_pep_vcard_avatar")
@@ -241,14 +241,14 @@ class PepVCardAvatar(Module):
         return found is not None and found["access_model"] == "open"
 
     async def _change_card(self, local: str, change: Callable[[domish.Element], None]) -> None:
-        vcards: Any = self.host.query(IVCards)
-        if vcards is None:
+        kept = vcards(self.host)
+        if kept is None:
             return
-        stored = await vcards.get(local)
+        stored = await kept.get(local)
         card = parse_element(stored if stored is not None else element("vCard", NS_VCARD))
         change(card)
         try:
-            await vcards.put(local, serialize([card], ""))
+            await kept.put(local, serialize([card], ""))
         except NotSupported:
             log.info("not-stored", account=local, reason="vCards are not changed here")
 

@@ -20,7 +20,7 @@ from palaver.stanza import Stanza
 from palaver.tree import serialize
 from palaver.vcards.directory import Directory
 from palaver.vcards.photo import NS_VCARD
-from palaver.vcards.stored import StoredVCards
+from palaver.vcards.stored import STORED, StoredVCards, vcards
 
 # What "infinity" comes to: a result must fit into a stanza.
 MAX_MATCHES = 1000
@@ -58,7 +58,7 @@ class VCardSettings(Settings):
 class VCard(Module):
     """Keeps a vCard for each account, shows it to others, and finds people by it.
 
-    An application that has the data itself provides IVCards on the host before this module starts.
+    An application that has the data itself has a module that provides IVCards.
     """
 
     Settings = VCardSettings
@@ -71,16 +71,15 @@ class VCard(Module):
     def start(self) -> None:
         """Open the search. Raises ConfigError when its domain is taken."""
         host, settings = self.host, self.settings
-        self._vcards = host.query(IVCards)
-        if self._vcards is None:
-            self._vcards = StoredVCards(host.domain, host.storage, settings.opt_in)
-            self.undo(host.provide(self._vcards, IVCards))
+        kept = StoredVCards(host.domain, host.storage, settings.opt_in)
+        host.registry.registerUtility(kept, IVCards, STORED)
+        self.undo(lambda: host.registry.unregisterUtility(kept, IVCards, STORED))
         if not settings.search:
             return
         try:
             domain = jid.prepare_domain(settings.host.replace("@HOST@", host.domain))
             matches = MAX_MATCHES if settings.matches == "infinity" else min(settings.matches, MAX_MATCHES)
-            service = Directory(host, domain, self._vcards, matches, settings.search_access == "local")
+            service = Directory(host, domain, matches, settings.search_access == "local")
             self.undo(host.router.add(service))
         except ValueError as error:
             raise ConfigError(f"{self.name}: {error}") from None
@@ -95,7 +94,7 @@ class VCard(Module):
         owner = (request.to or sender).without_resource()
         card = None
         if sender.bare == owner.bare or await self._may_read(sender, owner):
-            card = await self._vcards.get(owner.local)
+            card = await vcards(self.host).get(owner.local)
         if card is None:
             raise StanzaError("item-not-found")
         return request.result(card).replace(from_=owner.bare)
@@ -123,7 +122,7 @@ class VCard(Module):
         assert sender is not None and card is not None
         data = serialize([card], "")
         try:
-            await self._vcards.put(sender.local, data)
+            await vcards(self.host).put(sender.local, data)
         except NotSupported:
             raise StanzaError("not-allowed", "vCards are not changed here") from None
         told: Deferred[None] | None = self.host.events.fire(VCardChanged(self.host, sender.local, data))

@@ -11,7 +11,7 @@ from zope.interface import implementer
 
 from palaver import forms, rsm
 from palaver.errors import StanzaError
-from palaver.interfaces import IService, IVCards
+from palaver.interfaces import IService
 from palaver.jid import JID
 from palaver.markup import element, escape
 from palaver.routing.disco import NS_INFO, NS_ITEMS, info
@@ -20,6 +20,7 @@ from palaver.routing.iqs import check_request
 from palaver.stanza import Stanza
 from palaver.vcards.fields import FIELDS, WILDCARD
 from palaver.vcards.photo import NS_VCARD
+from palaver.vcards.stored import vcards
 
 if TYPE_CHECKING:
     from palaver.routing.host import Host
@@ -36,12 +37,11 @@ Answerer = Callable[[Stanza], Awaitable[bytes]]
 class Directory:
     """Answers searches among the accounts of a host."""
 
-    def __init__(self, host: Host, domain: str, vcards: IVCards, matches: int, local_only: bool) -> None:
+    def __init__(self, host: Host, domain: str, matches: int, local_only: bool) -> None:
         """Find at most ``matches`` people; ``local_only`` refuses whoever has no account here."""
         self.domain = domain
         self.name = "vCard User Search"
         self._host = host
-        self._vcards: Any = vcards
         self._matches = matches
         self._local_only = local_only
         self._iqs: dict[tuple[str, str, str], Answerer] = {
@@ -115,7 +115,7 @@ class Directory:
             raise StanzaError("bad-request", "A search is a filled-in form")
         asked = rsm.read(query)
         criteria = {var: texts[0] for var, texts in given.items() if texts}
-        found: Found = sorted(await self._vcards.search(criteria, self._matches))
+        found: Found = sorted(await vcards(self._host).search(criteria, self._matches))
         page, place = _page(found, asked)
         inner = self._results(page)
         if asked is not rsm.ANY_PAGE:

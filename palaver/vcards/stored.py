@@ -18,9 +18,16 @@ from palaver.vcards.photo import NS_VCARD
 KIND = "vcard"
 # Apart from the vCard, so that a search does not read photos.
 SEARCH_KIND = "vcard-search"
+# What an application provides has no name, and comes first.
+STORED = "stored"
 # A search of a common beginning looks at no more people than this.
 MAX_SCANNED = 5000
 PAGE = 200
+
+
+def vcards(host: Any) -> Any:
+    """Give a host's IVCards: an application's, or else the stored ones; None while nothing keeps any."""
+    return host.query(IVCards) or host.registry.queryUtility(IVCards, STORED)
 
 
 @implementer(IVCards)

@@ -11,11 +11,12 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.words.xish import domish
 
 from palaver.auth.accounts import NotSupported
-from palaver.interfaces import IPersonalEventing, IVCards
+from palaver.interfaces import IPersonalEventing
 from palaver.routing.lifecycle import delete_account
 from palaver.routing.users import bind
 from palaver.test.house import Client, House, now
 from palaver.tree import parse_element
+from palaver.vcards.stored import vcards
 from palaver.xeps.pep import PersonalEventing
 from palaver.xeps.pep_vcard_avatar import PepVCardAvatar
 from palaver.xeps.vcard import VCard
@@ -83,7 +84,7 @@ class AvatarCase(SynchronousTestCase):
 
     def card(self) -> Any:
         """Give the vCard."""
-        stored = now(self.house.host.query(IVCards).get("romeo"))
+        stored = now(vcards(self.house.host).get("romeo"))
         return parse_element(stored) if stored is not None else None
 
     def hashes(self, client: Client) -> list[str | None]:
@@ -261,7 +262,7 @@ class ToVCardTests(AvatarCase):
 
     def test_read_only(self) -> None:
         """Where vCards cannot be changed, publishing works all the same."""
-        self.patch(self.house.host.query(IVCards), "put", lambda *_: fail(NotSupported("read-only")))
+        self.patch(vcards(self.house.host), "put", lambda *_: fail(NotSupported("read-only")))
         self.publish_avatar(PNG)
         self.assertEqual(len(self.items(METADATA)), 1)
 

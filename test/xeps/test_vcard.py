@@ -157,7 +157,7 @@ class CardTests(VCardCase):
         self.put(self.romeo, ROMEO)
         now(delete_account(self.house.host, "romeo"))
         self.assertEqual(condition(self.get(self.juliet, "romeo@example.org")), "item-not-found")
-        self.assertEqual(now(self.house.host.query(IVCards).search({"fn": "romeo*"}, 5)), [])
+        self.assertEqual(now(stored.vcards(self.house.host).search({"fn": "romeo*"}, 5)), [])
 
     def test_elsewhere(self) -> None:
         """An application that has the data takes the place of the storage; it may refuse changes."""
@@ -173,9 +173,8 @@ class CardTests(VCardCase):
             def search(self, criteria: Any, limit: int) -> Any:
                 return succeed([("romeo", {"fn": "Romeo"})])
 
-        house = House()
+        house = House(VCard)
         house.host.provide(Directory(), IVCards)
-        house.add(VCard)
         romeo = house.login("romeo")
         self.assertEqual(str(self.get(romeo).vCard.FN), "romeo")
         self.assertEqual(condition(self.put(romeo, ROMEO)), "not-allowed")
@@ -273,7 +272,7 @@ class SearchTests(VCardCase):
 
     def fill(self, count: int) -> list[str]:
         """Have so many people with the same name; gives their addresses."""
-        vcards = self.house.host.query(IVCards)
+        vcards = stored.vcards(self.house.host)
         names = [f"user{number:03}" for number in range(count)]
         for name in names:
             now(vcards.put(name, f"<vCard xmlns='{NS}'><FN>Smith</FN></vCard>".encode()))
