@@ -239,7 +239,7 @@ class IPersonalEventing(Interface):
         """
 
     def items(owner, node, ids=None, limit=None):
-        """Give palaver.pubsub.items.Item values, the newest last; an empty list when there is no such node.
+        """Give palaver.pubsub.store.Item values, the newest last; an empty list when there is no such node.
 
         Those with these ids, or the newest ``limit`` ones.
         """
