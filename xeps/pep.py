@@ -85,6 +85,8 @@ class PersonalEventing(Module):
     """
 
     Settings = PepSettings
+    # Smack asks the server for these, and not the account, before it uses OMEMO or OpenPGP.
+    features = (NS_PUBSUB, f"{NS_PUBSUB}#access-whitelist")
     account_features = discovery.ACCOUNT_FEATURES
     account_identities = (("pubsub", "pep", ""),)
     provides = (IPersonalEventing,)
