@@ -38,6 +38,7 @@ from palaver.routing.roster import SEEN_BY_US, SEES_US
 from palaver.routing.rosters import rosters
 from palaver.routing.sessions import Session
 from palaver.stanza import Stanza
+from palaver.waiting import settled
 
 SWEEP_S = 3600
 
@@ -268,7 +269,7 @@ class PersonalEventing(Module):
         node = await space.find(name)
         if node is None or node.moved or not await self._may_see(owner, node, to):
             return
-        if space.is_online(to.full) and not await space.hides_from(to.bare):
+        if space.is_online(to.full) and not await settled(space.hides_from(to.bare)):
             await retrieving.send_newest(space, node, to.full)
 
     async def _may_see(self, owner: str, node: Node, asker: JID) -> bool:

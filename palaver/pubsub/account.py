@@ -21,7 +21,6 @@ from palaver.pubsub.trees import FreeNames
 from palaver.routing.roster import SEES_US, RosterItem
 from palaver.routing.rosters import rosters
 from palaver.storage import Document
-from palaver.waiting import settled
 
 if TYPE_CHECKING:
     from palaver.routing.host import Host
@@ -214,12 +213,12 @@ class AccountSpace(Space):
         """See Space."""
         return self.host.events.fire(ItemRetracted(self.host, self.address.local, node.name, item_id))
 
-    async def hides_from(self, bare: str) -> bool:
+    def hides_from(self, bare: str) -> bool | Awaitable[bool]:
         """See Space."""
         privacy = self.host.query(IPrivacy)
         if privacy is None or bare == self.address.bare:
             return False
-        hidden: bool = await settled(privacy.hidden_from(self.address.local, parse(bare)))
+        hidden: bool | Awaitable[bool] = privacy.hidden_from(self.address.local, parse(bare))
         return hidden
 
     # -- who is notified --------------------------------------------------------------------

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.task import deferLater
 
-from palaver.markup import element, escape
+from palaver.markup import attribute, element, escape
 from palaver.pubsub import access
 from palaver.pubsub.conditions import NS_EVENT
 from palaver.pubsub.node import Node, Subscription, depth
 from palaver.pubsub.store import Item
-from palaver.stanza import NS_CLIENT, Child, Stanza
+from palaver.stanza import NS_CLIENT, Child, Stanza, start_attributes
 from palaver.times import stamp
 
 if TYPE_CHECKING:
@@ -69,7 +69,10 @@ class Notice:
         # By headers: most recipients have none.
         self._made: dict[Headers, tuple[tuple[Child, ...], bytes]] = {(): (self._children, self._inner)}
         # Unique with the address that it goes to (section 12.3).
-        self._id = secrets.token_urlsafe(9)
+        self._attrs["id"] = secrets.token_urlsafe(9)
+        # The bytes before and behind the recipient's address.
+        self._head = f"<message{start_attributes(self._attrs)} to='".encode()
+        self._tail = b"'>%b</message>" % self._inner
 
     def to(self, recipient: str, headers: Headers = ()) -> Stanza:
         """Give the message for one recipient."""
@@ -78,7 +81,22 @@ class Notice:
             lines = [element("header", None, escape(value), name_=name) for name, value in headers]
             shim = element("headers", NS_SHIM, b"".join(lines))
             made = self._made[headers] = ((*self._children, (NS_SHIM, "headers")), self._inner + shim)
-        return Stanza("message", {**self._attrs, "to": recipient, "id": self._id}, *made, NS_CLIENT)
+        return Stanza("message", {**self._attrs, "to": recipient}, *made, NS_CLIENT)
+
+    def _send_here(self, full: str) -> bool:
+        """Send it to a session of this host whose messages no module looks at; tells whether one took it."""
+        local, _, rest = full.partition("@")
+        domain, _, resource = rest.partition("/")
+        host = self._space.host
+        if domain != host.domain or not resource:
+            return False
+        user = host.users.get(local)
+        if user is None or "message" in user.pipeline.to_user:
+            return False
+        session = user.sessions.get(resource)
+        if session is None:
+            return False
+        return session.send(self.to(full), b"%b%b%b" % (self._head, attribute(full).encode(), self._tail))
 
     async def send(self, recipients: Recipients) -> list[Deferred[Any]]:
         """Send it to everybody; gives what is still being stored.
@@ -88,9 +106,10 @@ class Notice:
         waiting: list[Deferred[Any]] = []
         clock: Any = self._space.host.clock
         for number, (recipient, headers) in enumerate(recipients.items(), 1):
-            answer = self._space.send(self.to(recipient, headers))
-            if answer is not None:
-                waiting.append(answer)
+            if headers or not self._send_here(recipient):
+                answer = self._space.send(self.to(recipient, headers))
+                if answer is not None:
+                    waiting.append(answer)
             if number % MAX_PER_TURN == 0:
                 await deferLater(clock, 0)
         return waiting
@@ -133,7 +152,13 @@ async def about_node(space: Space, node: Node, *, with_pending: bool = False) ->
 
 
 async def _not_hidden(space: Space, found: Recipients) -> Recipients:
-    return {to: headers for to, headers in found.items() if not await space.hides_from(to.partition("/")[0])}
+    shown: Recipients = {}
+    for to, headers in found.items():
+        hidden = space.hides_from(to.partition("/")[0])
+        # Known at once for nearly everybody; waiting for that would cost more than sending.
+        if not (hidden if isinstance(hidden, bool) else await hidden):
+            shown[to] = headers
+    return shown
 
 
 async def above(space: Space, node: Node) -> Recipients:

@@ -202,7 +202,7 @@ class Space:
         """Give the full JIDs that are notified without a subscription. Raises StorageError."""
         return ()
 
-    async def hides_from(self, bare: str) -> bool:
+    def hides_from(self, bare: str) -> bool | Awaitable[bool]:
         """Tell whether the owner has shut somebody out of everything. Raises StorageError."""
         return False
 
