@@ -626,6 +626,12 @@ class AccountTests(PepCase):
             self.assertIn(f"http://jabber.org/protocol/pubsub#{feature}", features)
         self.assertNotIn("http://jabber.org/protocol/pubsub#access-authorize", features)
 
+    def test_server(self) -> None:
+        """The server says what some clients look for there."""
+        query = self.juliet.ask(f"<iq type='get' id='1' to='example.org'><query xmlns='{INFO}'/></iq>").query
+        features = [node["var"] for node in query.elements() if node.name == "feature"]
+        self.assertLessEqual({NS_PUBSUB, f"{NS_PUBSUB}#access-whitelist"}, set(features))
+
     def test_nodes(self) -> None:
         """Nodes are listed that one may know of, with their items, and described."""
         self.publish()
