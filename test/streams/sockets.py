@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from typing import Any, cast
 
 from twisted.internet.abstract import FileDescriptor
@@ -46,9 +47,22 @@ class Socket(FileDescriptor):
         self.producing: Any = None
         self.startReading()
 
-    def writeSomeData(self, data: bytes) -> int | Exception:
+    @property
+    def socket(self) -> Socket:
+        return self
+
+    def send(self, data: bytes) -> int:
+        """See socket.send."""
         if self.broken:
-            return ConnectionLost()
+            raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+        if not self.room:
+            raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+        return self._take(data)
+
+    def writeSomeData(self, data: bytes) -> int | Exception:
+        return ConnectionLost() if self.broken else self._take(data)
+
+    def _take(self, data: bytes) -> int:
         sent = bytes(data[: self.room])
         self.room -= len(sent)
         if sent:
