@@ -56,8 +56,22 @@ def _after(host: Host, steps: tuple[Step, ...], stanza: Stanza, to: JID) -> Defe
     """Take a message through the TO_USER phases, then deliver it."""
     outcome = run(steps, stanza, to)
     if isinstance(outcome, Deferred):
-        return outcome.addCallback(lambda settled: _settle(host, settled, stanza, to))
+        return outcome.addCallback(lambda settled: _settle_late(host, settled, steps, stanza, to))
     return _settle(host, outcome, stanza, to)
+
+
+def _settle_late(
+    host: Host, outcome: Stanza | Verdict, steps: tuple[Step, ...], stanza: Stanza, to: JID
+) -> Deferred[Any] | None:
+    """Settle a message that has waited; steps that are new since come first, such as one that holds it."""
+    user = host.users.get(to.local)
+    now = (user.pipeline if user is not None else host.pipeline.guarded).to_user.get("message", ())
+    if now is steps or not isinstance(outcome, Stanza):
+        return _settle(host, outcome, stanza, to)
+    settled = run(tuple(step for step in now if step not in steps), outcome, to)
+    if isinstance(settled, Deferred):
+        return settled.addCallback(lambda later: _settle_late(host, later, now, stanza, to))
+    return _settle(host, settled, stanza, to)
 
 
 def _settle(host: Host, outcome: Stanza | Verdict, stanza: Stanza, to: JID) -> Deferred[Any] | None:

@@ -54,7 +54,7 @@ class Session:
         self.roster_interested = False
         # Who got directed presence and is to hear of its end; None until there is somebody.
         self.directed: set[str] | None = None
-        # Fires once the client's last stanza that waits is done; None while none does.
+        # While a stanza is begun behind others that wait (`Host.may_overlap`): fires once those are done.
         self.ahead: Deferred[None] | None = None
         # Stream management (palaver.streams.managed.Managed), once the client has switched it on.
         self.managed: Any = None

@@ -55,9 +55,9 @@ class ClientStream:
     """One client's stream, over whatever connection carries its bytes."""
 
     __slots__ = (
-        "_encrypting", "_feeding", "_framer", "_held", "_held_paused", "_language", "_queue", "_resuming",
-        "_under_way", "address", "authenticated_as", "connection", "documents", "host", "hosts", "login",
-        "offered", "session", "settings", "state",
+        "_encrypting", "_feeding", "_framer", "_held", "_held_paused", "_language", "_last", "_queue",
+        "_resuming", "_under_way", "address", "authenticated_as", "connection", "documents", "host",
+        "hosts", "login", "offered", "session", "settings", "state",
     )  # fmt: skip
 
     def __init__(self, connection: Any, hosts: dict[str, Host], settings: StreamSettings) -> None:
@@ -89,6 +89,8 @@ class ClientStream:
         self._queue: deque[Stanza | _End] | None = None
         # How many stanzas were begun and wait.
         self._under_way = 0
+        # Fires once the last of them is done; None when nothing may be begun behind it.
+        self._last: Deferred[None] | None = None
 
     @property
     def secure(self) -> bool:
@@ -290,7 +292,18 @@ class ClientStream:
         elif queue or not self._may_overlap(stanza):
             self._enqueue(queue, stanza)
         else:
+            self._begin_behind(stanza)
+
+    def _begin_behind(self, stanza: Stanza) -> None:
+        """Begin a stanza while earlier ones wait, and tell the session which is the last of them."""
+        session = self.session
+        assert session is not None
+        session.ahead = self._last
+        try:
             self._begin(stanza)
+        finally:
+            # What looks later would find the stanza itself there, and wait for ever.
+            session.ahead = None
 
     def _begin(self, stanza: Stanza) -> None:
         waiting = self._take(stanza)
@@ -298,18 +311,20 @@ class ClientStream:
             return
         if self._queue is None:
             self._queue = deque()
-        self._under_way += 1
         done: Deferred[None] = Deferred()
-        if self.session is not None:
-            self.session.ahead = done
+        # One that waits for something before its commit could be overtaken on the way to it.
+        overlaps = self._under_way > 0 or self._is_plain(stanza)
+        self._under_way += 1
+        self._last = done if overlaps else None
         waiting.addBoth(self._settled, done)
 
     def _may_overlap(self, stanza: Stanza) -> bool:
         """Tell whether a stanza may be begun while earlier ones wait, so that one commit serves them all."""
+        return self._last is not None and self._under_way < MAX_UNDER_WAY and self._is_plain(stanza)
+
+    def _is_plain(self, stanza: Stanza) -> bool:
         session = self.session
-        if session is None or session.ahead is None or self._under_way >= MAX_UNDER_WAY:
-            return False
-        may_overlap = session.host.may_overlap
+        may_overlap = session.host.may_overlap if session is not None else None
         return may_overlap is not None and may_overlap(session, stanza)
 
     def _enqueue(self, queue: deque[Stanza | _End], item: Stanza | _End) -> None:
@@ -321,9 +336,8 @@ class ClientStream:
         """Go on with the queue when all that earlier stanzas waited for is done."""
         _note_failure(outcome)
         self._under_way -= 1
-        session = self.session
-        if session is not None and session.ahead is done:
-            session.ahead = None
+        if self._last is done:
+            self._last = None
         # Those behind it that wait for nothing else are done inside this call.
         done.callback(None)
         if not self._under_way:
@@ -346,7 +360,10 @@ class ClientStream:
             if item.attrs.get("type") == "get" and self._is_gone:
                 # Only its answer would have mattered.
                 continue
-            self._begin(item)
+            if self._under_way:
+                self._begin_behind(item)
+            else:
+                self._begin(item)
         if not self._under_way:
             self._queue = None
 

@@ -11,6 +11,7 @@ from palaver.errors import StorageError
 from palaver.events import SessionBound
 from palaver.routing.pipeline import FROM_CLIENT, TO_USER
 from palaver.test.house import House
+from palaver.test.storage.faulty import FaultyStorage
 from palaver.test.streams.talker import Talker
 from palaver.xeps.mam import MessageArchive
 from palaver.xeps.ping import Ping
@@ -145,6 +146,16 @@ class OverlapTests(SynchronousTestCase):
             self.assertEqual(len(self.storage.writes), 1)
             self.assertEqual([self.open(0), self.open(1)], [["a"], ["b"]])
             remove()
+
+    def test_preferences_first(self) -> None:
+        """A message whose addressee's preferences are read first is not overtaken, nor waits for itself."""
+        faulty = FaultyStorage(self.house.storage)
+        faulty.reads.stall()
+        self.house.host.storage = faulty
+        self.romeo.send(message("n", to="nurse@example.org") + message("a") + message("b"))
+        self.assertEqual(self.got(), [])
+        faulty.reads.go_on()
+        self.assertEqual(self.got(), ["a", "b"])
 
     def test_bounded(self) -> None:
         """No more than some are on the way; then the connection is paused, and nothing is lost."""

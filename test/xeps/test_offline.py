@@ -12,7 +12,7 @@ from twisted.words.xish import domish
 
 from palaver.errors import StorageError
 from palaver.routing.lifecycle import delete_account
-from palaver.routing.pipeline import UNDELIVERED
+from palaver.routing.pipeline import TO_USER, UNDELIVERED
 from palaver.storage import Batch, DeleteEntries, Entry, ids
 from palaver.test.house import Client, House, now, stanza
 from palaver.xeps.offline import FULL, MAX_HOLD_S, PAGE_SIZE, Offline
@@ -386,6 +386,17 @@ class SlowStorageTests(OfflineTestCase):
         self.delete()
         self.assertEqual(self.bodies(client), ["3"])
         self.successResultOf(waiting)
+
+    def test_held_up_before_somebody_came(self) -> None:
+        """A message that was on its way to the archive when the queue began follows the older ones."""
+        archived: Deferred[None] = Deferred()
+        self.house.host.pipeline.add(TO_USER, "archive", ("message",), "mod_mam", lambda *_: archived)
+        self.romeo.send(message("3"))
+        client = self.juliet()
+        archived.callback(None)
+        self.assertEqual(self.bodies(client), ["1", "2"])
+        self.delete()
+        self.assertEqual(self.bodies(client), ["3"])
 
     def test_others_do_not_wait(self) -> None:
         """Messages of other kinds, and for others, do not wait."""
