@@ -1,5 +1,6 @@
 # make run    serve localhost from this folder
 # make test   everything that is tested; as root it installs what is missing
+# make crash  kill the server 200 times under load; nothing acknowledged may be lost
 # make bench  compare with Prosody and ejabberd
 # make lint   ruff and mypy
 # make docs   write again what is made from the code
@@ -8,7 +9,7 @@ PYTHON ?= python3
 VENV := .venv
 CONFIG ?= palaver.toml
 
-.PHONY: run test bench lint docs clean
+.PHONY: run test crash bench lint docs clean
 
 run: $(VENV)/installed
 	@test -e $(CONFIG) || $(VENV)/bin/palaver init --config $(CONFIG)
@@ -25,6 +26,9 @@ test: $(VENV)/installed-tests
 	$(VENV)/bin/mypy
 	# The clients that .ci/needs has found or installed are no reason to skip a test.
 	PALAVER_REQUIRE_PEERS=1 .ci/trial
+
+crash: $(VENV)/installed-tests
+	PALAVER_CRASH_ROUNDS=$${PALAVER_CRASH_ROUNDS:-200} .ci/trial palaver.test.crash
 
 bench: $(VENV)/installed-tests
 	.ci/needs bench
