@@ -16,7 +16,8 @@ from palaver.jid import InvalidJID
 from palaver.markup import element
 from palaver.modules import SELF, Module, Settings, iq, on
 from palaver.privacy.changes import ListsChanged, change
-from palaver.privacy.guards import Account, Guards
+from palaver.privacy.guards import Guards
+from palaver.privacy.judging import Account
 from palaver.privacy.lists import Lists
 from palaver.privacy.rules import KINDS, SUBSCRIPTIONS, TYPES, PrivacyList, Rule
 from palaver.routing.roster import Roster

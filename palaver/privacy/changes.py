@@ -11,7 +11,8 @@ from twisted.words.xish import domish
 from palaver import jid
 from palaver.interfaces import ISession
 from palaver.jid import JID
-from palaver.privacy.guards import Account, Guards
+from palaver.privacy.guards import Guards
+from palaver.privacy.judging import Account
 from palaver.privacy.lists import Lists
 from palaver.privacy.rules import PRESENCE_IN, PRESENCE_OUT, PrivacyList
 from palaver.routing import announce

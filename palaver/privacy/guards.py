@@ -15,11 +15,11 @@ from palaver.events import AccountDeleted, SessionBound, SessionUnbound
 from palaver.interfaces import IPrivacy, ISession
 from palaver.jid import JID, InvalidJID
 from palaver.privacy import invitations
+from palaver.privacy.judging import Account, inbound_kind, lists_for, turn_away
 from palaver.privacy.lists import LIST_KINDS, NONE, Lists, from_documents
-from palaver.privacy.rules import IQ, MESSAGE, OTHER, PRESENCE_IN, PRESENCE_OUT, PrivacyList
-from palaver.routing.delivery import recipients
+from palaver.privacy.rules import OTHER, PRESENCE_OUT, PrivacyList
 from palaver.routing.pipeline import DROP, FROM_CLIENT, TO_SESSION, TO_USER, Drop, Verdict, refusal
-from palaver.routing.roster import SUBSCRIPTION_TYPES, Roster
+from palaver.routing.roster import Roster
 from palaver.routing.rosters import rosters
 from palaver.stanza import Stanza
 from palaver.storage import Document
@@ -35,21 +35,6 @@ BLOCKED = b"<blocked xmlns='urn:xmpp:blocking:errors'/>"
 MAX_REMEMBERED_CHANGES = 4096
 # Whose lists are read for what comes while they are away: the read ones are kept for the next stanza.
 MAX_ABSENT = 1024
-
-
-class Account:
-    """The lists of an account, and which of its sessions have chosen one for themselves."""
-
-    __slots__ = ("active", "lists")
-
-    def __init__(self, lists: Lists) -> None:
-        self.lists = lists
-        self.active: dict[ISession, str] = {}
-
-    def in_force(self, session: ISession) -> PrivacyList | None:
-        """Give the list that applies to a session: its active one, or else the default (section 2.2)."""
-        name = self.active.get(session)
-        return self.lists.lists[name] if name is not None else self.lists.standing
 
 
 @implementer(IPrivacy)
@@ -244,7 +229,7 @@ class Guards:
         self, account: Account, stanza: Stanza, to: JID
     ) -> Verdict | Deferred[Verdict | None] | None:
         user = self.host.users.get(to.local)
-        held = self._in_force(account, user, stanza, to)
+        held = lists_for(account, user, stanza, to)
         if None in held:
             return None
         lists = [one for one in held if one is not None]
@@ -253,28 +238,14 @@ class Guards:
             return waiting.addCallback(lambda roster: self._judge(lists, stanza, to, roster))
         return self._judge(lists, stanza, to, user.roster if user is not None else None)
 
-    @staticmethod
-    def _in_force(account: Account, user: User | None, stanza: Stanza, to: JID) -> list[PrivacyList | None]:
-        """Give the lists of the sessions that a stanza is for; the default list when there is none."""
-        standing = account.lists.standing
-        if user is None or not account.active or stanza.type in SUBSCRIPTION_TYPES:
-            return [standing]
-        session = user.sessions.get(to.resource) if to.resource else None
-        if session is not None:
-            return [account.in_force(session)]
-        if stanza.name == "iq":
-            return [standing]
-        sessions = recipients(user, stanza, to) if stanza.name == "message" else user.available()
-        return [account.in_force(session) for session in sessions] or [standing]
-
     def _judge(
         self, lists: Iterable[PrivacyList], stanza: Stanza, to: JID, roster: Roster | None
     ) -> Verdict | None:
         """Refuse a stanza that every list denies."""
-        kind = _inbound_kind(stanza)
+        kind = inbound_kind(stanza)
         for sender in self._senders(stanza, to):
             if not any(held.allows(kind, sender, roster) for held in lists):
-                return _turn_away(stanza)
+                return turn_away(stanza)
         return None
 
     def _senders(self, stanza: Stanza, to: JID) -> list[JID]:
@@ -290,7 +261,7 @@ class Guards:
         held, sender = account.in_force(session), stanza.sender
         if held is None or sender is None or self._is_own(session.user.bare, sender):
             return None
-        return None if held.allows(_inbound_kind(stanza), sender, session.user.roster) else DROP
+        return None if held.allows(inbound_kind(stanza), sender, session.user.roster) else DROP
 
     def _is_own(self, own: str, other: JID) -> bool:
         """Tell whether it is the account itself or its server, which nothing keeps out (section 2.1)."""
@@ -301,30 +272,18 @@ class Guards:
     def hidden_from(self, local: str, other: JID) -> bool | Deferred[bool]:
         """See IPrivacy."""
 
-        def decide(account: Account) -> bool:
+        def decide(account: Account) -> bool | Deferred[bool]:
             held = account.lists.standing
+            if held is None:
+                return False
             user = self.host.users.get(local)
-            roster = user.roster if user is not None else None
-            return held is not None and not held.allows(PRESENCE_OUT, other, roster)
+            if user is None and held.asks_roster:
+                waiting: Deferred[Roster] = rosters(self.host).load(local)
+                return waiting.addCallback(lambda roster: not held.allows(PRESENCE_OUT, other, roster))
+            return not held.allows(PRESENCE_OUT, other, user.roster if user is not None else None)
 
         account = self.account(local)
-        return account.addCallback(decide) if isinstance(account, Deferred) else decide(account)
-
-
-def _inbound_kind(stanza: Stanza) -> str:
-    """Give the kind of stanza that a rule calls what comes in (section 2.1)."""
-    if stanza.name == "message":
-        return MESSAGE
-    if stanza.name == "iq":
-        return IQ
-    return PRESENCE_IN if stanza.type in (None, "unavailable") else OTHER
-
-
-def _turn_away(stanza: Stanza) -> Verdict:
-    """Answer as if nobody were there, or not at all (XEP-0191 section 3.3)."""
-    if stanza.name == "presence" or stanza.type in ("groupchat", "headline"):
-        return DROP
-    # A room takes an error for the end of whoever it comes from.
-    if invitations.is_of_room(stanza):
-        return DROP
-    return refusal(stanza, StanzaError("service-unavailable"))
+        if isinstance(account, Deferred):
+            known: Deferred[Any] = account
+            return known.addCallback(decide)
+        return decide(account)
