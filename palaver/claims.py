@@ -41,6 +41,7 @@ TITLES = {
     128: "Service Discovery Extensions",
     131: "Stanza Headers and Internet Metadata",
     133: "Service Administration",
+    136: "Message Archiving",
     153: "vCard-Based Avatars",
     157: "Contact Addresses for XMPP Services",
     160: "Best Practices for Handling Offline Messages",

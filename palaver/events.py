@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from twisted.internet.defer import Deferred
 
 if TYPE_CHECKING:
+    from palaver.archive.preferences import Preferences
     from palaver.interfaces import ISession
     from palaver.jid import JID
     from palaver.routing.host import Host
@@ -156,6 +157,14 @@ class PresenceReceived(NamedTuple):
     """
 
     host: Host
+class ArchivePreferencesSet(NamedTuple):
+    """A client has set what its account wants archived (XEP-0441); ``before`` is what it was."""
+
+    local: str
+    before: Preferences
+    after: Preferences
+
+
     presence: Stanza
     to: JID
 

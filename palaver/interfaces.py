@@ -192,6 +192,28 @@ class IOfflineStore(Interface):
         """Hand nothing over to the session's account by itself as long as the session lasts."""
 
 
+class IMessageArchives(Interface):
+    """The archives of a host's accounts (XEP-0313), and what they want archived (XEP-0441)."""
+
+    def archive(local):
+        """Give an account's archive, a palaver.archive.pages.Archive."""
+
+    def default():
+        """Give the palaver.archive.preferences.Preferences of accounts that have set nothing."""
+
+    def preferences(local):
+        """Give an awaitable of an account's Preferences."""
+
+    def put_preferences(local, wanted, batch=None):
+        """Store an account's Preferences, together with a Batch if there is one; gives an awaitable."""
+
+    def is_on(session):
+        """Tell whether what a session sends is archived if its account wants that."""
+
+    def switch(session, on):
+        """Switch archiving on or off for a session, until it ends."""
+
+
 class IClientState(Interface):
     """Holds back what an inactive client need not see at once (XEP-0352)."""
 

@@ -17,15 +17,19 @@ from palaver.archive import pages, policies, preferences, query, retraction, sta
 from palaver.archive.messages import NS_MAM, NS_STANZA_ID, body_text, is_archived, reference
 from palaver.archive.pages import Archive
 from palaver.archive.policies import Policies
+from palaver.archive.preferences import Preferences
 from palaver.archive.retention import Retention
+from palaver.archive.switches import Switches
 from palaver.errors import StanzaError
-from palaver.events import AccountDeleted, SessionBound
+from palaver.events import AccountDeleted, ArchivePreferencesSet, SessionBound
+from palaver.interfaces import IMessageArchives, ISession
 from palaver.jid import JID, InvalidJID
 from palaver.modules import BARE, SELF, Module, Settings, every, iq, on, phase
 from palaver.routing.pipeline import FROM_CLIENT, SENT, TABLE, TO_USER, Step
 from palaver.routing.sessions import Session
 from palaver.stanza import Stanza
 from palaver.storage import Batch, Entry, ids
+from palaver.waiting import settled
 
 KIND = "archive"
 # Each owner of an archive has a document of this kind, so that retention finds them all.
@@ -88,6 +92,8 @@ class MessageArchive(Module):
         retraction.NS_RETRACT_0,
     )
 
+    provides = (IMessageArchives,)
+
     settings: MamSettings
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -102,6 +108,9 @@ class MessageArchive(Module):
     def start(self) -> None:
         """Begin with nothing known."""
         self._policies = Policies(self.host, self.settings.default_archive_policy)
+        self._switches = Switches(
+            session for user in self.host.users.values() for session in user.sessions.values()
+        )
         # Owners whose document of KIND_OWNER is there for certain.
         self._marked: OrderedDict[str, None] = OrderedDict()
         # The steps that `_is_alone` has judged last.
@@ -148,7 +157,7 @@ class MessageArchive(Module):
         """Note what the sender's archive is to hold; `arriving` or `sent` commits it."""
         noted = session.remember(self.name)
         noted.clear()
-        if not is_archived(message, self.settings.archive_chat_markers):
+        if session in self._switches.off or not is_archived(message, self.settings.archive_chat_markers):
             return None
         user = session.user
         try:
@@ -177,10 +186,16 @@ class MessageArchive(Module):
         sender = message.sender
         if sender is None or not is_archived(message, self.settings.archive_chat_markers):
             return self._keep(message, to, outgoing, None) if outgoing is not None else None
-        wanted = self._policies.wants(to.local, sender)
+        silenced = self._switches.off and self._is_silenced(to)
+        wanted = False if silenced else self._policies.wants(to.local, sender)
         if isinstance(wanted, bool):
             return self._arrived(wanted, message, to, outgoing, sender)
         return self._arrived_later(wanted, message, to, outgoing, sender)
+
+    def _is_silenced(self, to: JID) -> bool:
+        """Tell whether the sessions of an account want nothing archived of what comes for an address."""
+        user = self.host.users.get(to.local)
+        return user is not None and self._switches.silence(user.sessions, to.resource)
 
     async def _arrived_later(
         self, wanted: Deferred[bool], message: Stanza, to: JID, outgoing: _Outgoing | None, sender: JID
@@ -241,6 +256,7 @@ class MessageArchive(Module):
             and to.local != local
             and peer.pipeline is session.user.pipeline is host.pipeline
             and self._is_alone(host.pipeline)
+            and session not in self._switches.off
             and self._policies.wants(local, to) is True
             and isinstance(self._policies.wants(to.local, session.jid), bool)
             and retraction.read(stanza) is None
@@ -346,8 +362,37 @@ class MessageArchive(Module):
     async def set_preferences(self, request: Stanza) -> bytes:
         """Set what the account wants archived; gives it as it is from now on."""
         wanted = preferences.read(_payload(request, "prefs"))
-        await self._policies.set(_owner(request), wanted)
+        owner = _owner(request)
+        before = await self._policies.of(owner)
+        await self._policies.set(owner, wanted)
+        await settled(self.host.events.fire(ArchivePreferencesSet(owner, before, wanted)))
         return wanted.encode()
+
+    # -- for other modules: see IMessageArchives -----------------------------------------------
+
+    def archive(self, local: str) -> Archive:
+        """See IMessageArchives."""
+        return self._archive(local)
+
+    def default(self) -> Preferences:
+        """See IMessageArchives."""
+        return self._policies.default
+
+    def preferences(self, local: str) -> Awaitable[Preferences]:
+        """See IMessageArchives."""
+        return self._policies.of(local)
+
+    def put_preferences(self, local: str, wanted: Preferences, batch: Batch | None = None) -> Awaitable[None]:
+        """See IMessageArchives."""
+        return self._policies.set(local, wanted, batch)
+
+    def is_on(self, session: ISession) -> bool:
+        """See IMessageArchives."""
+        return session not in self._switches.off
+
+    def switch(self, session: ISession, on: bool) -> None:
+        """See IMessageArchives."""
+        self._switches.turn(session, on)
 
     # -- queries ----------------------------------------------------------------------------------
 

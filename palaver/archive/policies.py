@@ -26,7 +26,7 @@ class Policies:
 
     def __init__(self, host: Any, default: str) -> None:
         self._host = host
-        self._default = Preferences(default)
+        self.default = Preferences(default)
         self._known: OrderedDict[str, Preferences] = OrderedDict()
 
     def wants(self, local: str, peer: JID) -> bool | Deferred[bool]:
@@ -60,9 +60,9 @@ class Policies:
         # Somebody may have set them in the meantime.
         return self._known.get(local) or self._remember(local, found)
 
-    async def set(self, local: str, wanted: Preferences) -> None:
-        """Store an account's preferences. Raises StorageError."""
-        batch = Batch().put(self._host.domain, local, KIND, "", wanted.to_json())
+    async def set(self, local: str, wanted: Preferences, batch: Batch | None = None) -> None:
+        """Store an account's preferences, together with a batch if there is one. Raises StorageError."""
+        batch = (batch or Batch()).put(self._host.domain, local, KIND, "", wanted.to_json())
         await self._host.storage.write(batch)
         self._known[local] = wanted
 
@@ -76,7 +76,7 @@ class Policies:
         self._known.pop(local, None)
 
     def _remember(self, local: str, document: Document | None) -> Preferences:
-        found = self._known[local] = self._default if document is None else from_json(document.value)
+        found = self._known[local] = self.default if document is None else from_json(document.value)
         if len(self._known) > MAX_REMEMBERED:
             self._known.popitem(last=False)
         return found

@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import deferLater
 
 from palaver.archive.pages import Archive
+from palaver.archive.pauses import Pauses
 from palaver.storage import Batch, LogQuery, ids
 
 # Small enough that a login never waits for it noticeably.
 PAGE_SIZE = 200
 OWNERS_PAGE = 100
-# Between two pieces everybody else has the database to himself.
-PAUSE_S = 0.01
 
 
 class Retention:
@@ -41,12 +38,10 @@ class Retention:
         self._host = host
         self._kind = kind
         self._owner_kind = owner_kind
-        self._clock = clock
+        self._pauses = Pauses(clock)
         self._now_s = now_s
         self._max_age_s = max_age_s
         self._max_entries = max_entries
-        self._pausing: Deferred[None] | None = None
-        self._stopped = False
 
     @property
     def limited(self) -> bool:
@@ -55,20 +50,18 @@ class Retention:
 
     def stop(self) -> None:
         """End the run that is under way before its next piece."""
-        self._stopped = True
-        if self._pausing is not None:
-            self._pausing.cancel()
+        self._pauses.stop()
 
     async def run(self) -> int:
         """Look after every archive once; gives how many entries were deleted. Raises StorageError."""
         deleted, last = 0, None
-        while not self._stopped:
+        while not self._pauses.stopped:
             owners: list[str] = await self._storage.documents.owners(
                 self._host, self._owner_kind, limit=OWNERS_PAGE, after=last
             )
             for owner in owners:
                 deleted += await self._trim(owner)
-                if not await self._pause():
+                if not await self._pauses.pause():
                     return deleted
             if len(owners) < OWNERS_PAGE:
                 return deleted
@@ -96,19 +89,6 @@ class Retention:
                 last = page.entries[-1].id
                 await self._storage.write(Batch().drop(archive.host, archive.owner, archive.kind, until=last))
                 deleted += len(page.entries)
-            if page.complete or not await self._pause():
+            if page.complete or not await self._pauses.pause():
                 break
         return deleted
-
-    async def _pause(self) -> bool:
-        """Let the others have their turn; gives False when it is time to stop."""
-        if self._stopped:
-            return False
-        self._pausing = deferLater(self._clock, PAUSE_S)
-        try:
-            await self._pausing
-        except CancelledError:
-            return False
-        finally:
-            self._pausing = None
-        return True

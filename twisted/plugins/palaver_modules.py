@@ -121,6 +121,13 @@ mam = ModuleMaker(
     ),
     default=False,
 )
+mam_archive = ModuleMaker(
+    "mod_mam_archive",
+    f"{_XEPS}.mam_archive.MamArchive",
+    "The archive of messages for clients of the older protocol",
+    (Xep(136, "1.3.1", "partial"),),
+    default=False,
+)
 message_events = ModuleMaker(
     "mod_message_events",
     f"{_XEPS}.message_events.MessageEvents",
