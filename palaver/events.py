@@ -150,13 +150,6 @@ class VCardChanged(NamedTuple):
     card: bytes
 
 
-class PresenceReceived(NamedTuple):
-    """Available or unavailable presence for an account, ``to``, was routed here; it may not be for a contact.
-
-    What sessions of this host broadcast to each other comes another way and is not told.
-    """
-
-    host: Host
 class ArchivePreferencesSet(NamedTuple):
     """A client has set what its account wants archived (XEP-0441); ``before`` is what it was."""
 
@@ -165,6 +158,13 @@ class ArchivePreferencesSet(NamedTuple):
     after: Preferences
 
 
+class PresenceReceived(NamedTuple):
+    """Available or unavailable presence for an account, ``to``, was routed here; it may not be for a contact.
+
+    What sessions of this host broadcast to each other comes another way and is not told.
+    """
+
+    host: Host
     presence: Stanza
     to: JID
 
