@@ -156,7 +156,8 @@ class MessageArchive(Module):
     def leaving(self, message: Stanza, session: Session) -> Deferred[None] | None:
         """Note what the sender's archive is to hold; `arriving` or `sent` commits it."""
         noted = session.remember(self.name)
-        noted.clear()
+        # The id of a message that is still being delivered stays.
+        noted.pop("outgoing", None)
         if session in self._switches.off or not is_archived(message, self.settings.archive_chat_markers):
             return None
         user = session.user
