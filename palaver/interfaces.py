@@ -150,6 +150,13 @@ class IRegistration(Interface):
         """
 
 
+class IKeystore(Interface):
+    """Keys that the modules of a host share."""
+
+    def key(name):
+        """Give a key as bytes; None when there is none of this name."""
+
+
 class IInvites(Interface):
     """Links that bring people in (XEP-0401, 0379, 0445). Every method gives a Deferred."""
 

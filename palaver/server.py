@@ -177,7 +177,9 @@ class Server:
                 host.accounts = accounts_for(
                     host.domain, auth, self._secret, self.storage, lambda: host.login_kinds, self._accounts
                 )
-            host.authenticator = authenticator_for(host.accounts, auth, self._secret, external)
+            host.authenticator = authenticator_for(
+                host.accounts, auth, self._secret, external, host.mechanisms
+            )
         except ValueError as error:
             raise ConfigError(f"{host.domain}: {error}") from error
         self._auth[host.domain] = (auth, external)

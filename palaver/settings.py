@@ -206,6 +206,7 @@ Mechanism = Literal[
     "PLAIN",
     "EXTERNAL",
     "ANONYMOUS",
+    "X-OAUTH",
 ]
 
 

@@ -79,6 +79,7 @@ class FakeAccounts:
     """Accounts that are a set of names; those made here have passwords too."""
 
     deletes = True
+    hashes: tuple[str, ...] = ()
 
     def __init__(self, domain: str, storage: MemoryStorage, *names: str) -> None:
         self._domain = domain

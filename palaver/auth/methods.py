@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from palaver.auth.accounts import StoredAccounts
 from palaver.auth.chain import ChainedAccounts
 from palaver.auth.guests import GuestAccounts
-from palaver.auth.sasl import MECHANISMS, Authenticator, AuthSettings
+from palaver.auth.sasl import MECHANISMS, Authenticator, AuthSettings, MechanismMaker
 from palaver.settings import Auth
 
 AccountsMaker = Callable[[str], Any]
@@ -73,8 +73,12 @@ def _stored_accounts(
     )
 
 
-def authenticator_for(accounts: Any, auth: Auth, secret: bytes, external: bool) -> Authenticator:
+def authenticator_for(
+    accounts: Any, auth: Auth, secret: bytes, external: bool, more: Mapping[str, MechanismMaker] | None = None
+) -> Authenticator:
     """Give what begins the logins of a host; ``external``: client certificates are asked for.
+
+    ``more`` are the mechanisms of its modules.
 
     Raises ValueError when nobody could log in.
     """
@@ -94,4 +98,5 @@ def authenticator_for(accounts: Any, auth: Auth, secret: bytes, external: bool) 
             external=external,
             iterations=auth.password.scram_iterations,
         ),
+        more,
     )

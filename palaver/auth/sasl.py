@@ -5,8 +5,9 @@ Nothing here knows XML or base64, so that the profile of RFC 6120 and that of XE
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from twisted.internet.defer import Deferred, fail, succeed
@@ -26,6 +27,9 @@ __all__ = ["AuthSettings", "Authenticator", "Challenge", "Exchange", "Facts", "S
 SCRAM = {hash_.mechanism: hash_ for hash_ in HASHES.values()}
 # The order of preference, and everything there is.
 MECHANISMS = ("EXTERNAL", *(f"{name}-PLUS" for name in SCRAM), *SCRAM, "PLAIN", "ANONYMOUS")
+
+MechanismMaker = Callable[[Any, Facts], Mechanism]
+"""Takes the IAccounts of a host and what is known of the stream."""
 
 log = Log("auth")
 
@@ -51,21 +55,27 @@ class AuthSettings:
 class Authenticator:
     """Begins exchanges for one host."""
 
-    def __init__(self, accounts: IAccounts, settings: AuthSettings) -> None:
+    def __init__(
+        self, accounts: IAccounts, settings: AuthSettings, more: Mapping[str, MechanismMaker] | None = None
+    ) -> None:
+        """``more`` are mechanisms of modules by name, which may come and go; see `Host.mechanisms`."""
+        self._more: Mapping[str, MechanismMaker] = more if more is not None else {}
         self._accounts = accounts
         self._settings = settings
         self._known = settings.mechanisms if settings.mechanisms is not None else MECHANISMS
-        # By what decides: are there bindings, is the stream encrypted, is there a certificate.
-        self._offers: dict[tuple[bool, bool, bool], tuple[str, ...]] = {}
+        # By what decides: are there bindings, is the stream encrypted, a certificate, mechanisms of modules.
+        self._offers: dict[tuple[bool, bool, bool, tuple[str, ...]], tuple[str, ...]] = {}
         self._under_way: WeakSet[Exchange] = WeakSet()
 
     def mechanisms(self, facts: Facts) -> tuple[str, ...]:
         """Give the names to offer on this stream, preferred ones first."""
-        key = (bool(facts.bindings), facts.secure, facts.certificate is not None)
-        offer = self._offers.get(key)
+        decides = (bool(facts.bindings), facts.secure, facts.certificate is not None)
+        more = tuple(self._more)
+        offer = self._offers.get((*decides, more))
         if offer is None:
-            offer = tuple(name for name in self._known if self._refusal(name, *key) is None)
-            self._offers[key] = offer
+            known = (*self._known, *(name for name in more if name not in self._known))
+            offer = tuple(name for name in known if self._refusal(name, *decides) is None)
+            self._offers[*decides, more] = offer
         return offer
 
     def binding_types(self, facts: Facts) -> tuple[str, ...]:
@@ -89,12 +99,13 @@ class Authenticator:
 
     def _refusal(self, mechanism: str, bindings: bool, secure: bool, certificate: bool) -> str | None:
         """Give the condition that says why a mechanism is not to be had, or None when it is."""
-        if mechanism not in MECHANISMS:
+        if mechanism not in MECHANISMS and mechanism not in self._more:
             return "invalid-mechanism"
-        if mechanism not in self._known:
+        if mechanism not in self._known and (self._settings.mechanisms or mechanism not in self._more):
             return "mechanism-too-weak"
         hash_ = SCRAM.get(mechanism.removesuffix("-PLUS"))
-        if mechanism == "PLAIN":
+        if mechanism == "PLAIN" or mechanism in self._more:
+            # Whoever reads it on the way may use it.
             return None if secure or self._settings.unencrypted_plain else "encryption-required"
         if hash_ is not None:
             usable = hash_.name in self._accounts.hashes and (bindings or not mechanism.endswith("-PLUS"))
@@ -105,6 +116,8 @@ class Authenticator:
         return None if usable else "invalid-mechanism"
 
     def _make(self, mechanism: str, facts: Facts) -> Mechanism:
+        if mechanism in self._more:
+            return self._more[mechanism](self._accounts, facts)
         if mechanism == "PLAIN":
             return Plain(self._accounts, facts)
         if mechanism == "EXTERNAL":

@@ -90,6 +90,8 @@ class Host:
             self.iqs.add(route)
         # Tells of a session's stanza that it may begin while earlier ones wait; set by the module that knows.
         self.may_overlap: Callable[[Any, Stanza], bool] | None = None
+        # SASL mechanisms of modules by name: what makes them takes the IAccounts and the Facts of the stream.
+        self.mechanisms: dict[str, Callable[[Any, Any], Any]] = {}
         # Begins logins; set by whoever knows how people log in (palaver.auth.sasl.Authenticator).
         self.authenticator: Any = None
 

@@ -52,6 +52,12 @@ bookmarks = ModuleMaker(
     "The same bookmarks for old and new clients",
     (Xep(48, "1.2"), Xep(402, "1.2.0"), Xep(411, "1.1.0")),
 )
+auth_token = ModuleMaker(
+    "mod_auth_token",
+    f"{_XEPS}.auth_token.AuthToken",
+    "Tokens to log in with in the place of a password",
+    default=False,
+)
 carboncopy = ModuleMaker(
     "mod_carboncopy",
     f"{_XEPS}.carboncopy.CarbonCopy",
@@ -99,6 +105,12 @@ invites = ModuleMaker(
     f"{_XEPS}.invites.Invites",
     "Links by which people become contacts and make accounts",
     (Xep(379, "0.3.3", "partial"), Xep(401, "0.6.0", "partial"), Xep(445, "0.2.0")),
+)
+keystore = ModuleMaker(
+    "mod_keystore",
+    f"{_XEPS}.keystore.Keystore",
+    "Keys for other modules",
+    default=False,
 )
 last = ModuleMaker(
     "mod_last",
