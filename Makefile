@@ -1,6 +1,7 @@
 # make run    serve localhost from this folder
 # make test   everything that is tested; as root it installs what is missing
 # make crash  kill the server 200 times under load; nothing acknowledged may be lost
+# make endure  slixmpp and @xmpp/client on a bad network for ten minutes
 # make bench  compare with Prosody and ejabberd
 # make lint   ruff and mypy
 # make docs   write again what is made from the code
@@ -9,7 +10,7 @@ PYTHON ?= python3
 VENV := .venv
 CONFIG ?= palaver.toml
 
-.PHONY: run test crash bench lint docs clean
+.PHONY: run test crash endure bench lint docs clean
 
 run: $(VENV)/installed
 	@test -e $(CONFIG) || $(VENV)/bin/palaver init --config $(CONFIG)
@@ -29,6 +30,9 @@ test: $(VENV)/installed-tests
 
 crash: $(VENV)/installed-tests
 	PALAVER_CRASH_ROUNDS=$${PALAVER_CRASH_ROUNDS:-200} .ci/trial palaver.test.crash
+
+endure: $(VENV)/installed-tests
+	PALAVER_REQUIRE_PEERS=1 PALAVER_ENDURE_S=$${PALAVER_ENDURE_S:-600} .ci/trial palaver.test.endure
 
 bench: $(VENV)/installed-tests
 	.ci/needs bench
