@@ -17,6 +17,7 @@ SM = "urn:xmpp:sm:3"
 MAM = "urn:xmpp:mam:2"
 RSM = "http://jabber.org/protocol/rsm"
 SID = "urn:xmpp:sid:0"
+PING = f"<ping xmlns='{NS_PING}'/>"
 FORWARD = "urn:xmpp:forward:0"
 
 PASSWORD = "sesame"
@@ -42,6 +43,8 @@ class Client:
         self.life = 0
         """How often the server was started."""
         self.resumed = 0
+        self.shown: list[str] = []
+        """Whose presence came: bare JIDs."""
         self.wire: Wire
         self._port = 0
         self._dice = dice
@@ -147,14 +150,21 @@ class Client:
         self._send(*stanzas)
         self.wire.send(f"<r xmlns='{SM}'/>")
 
+    def show(self, to: str) -> None:
+        """Send presence to somebody."""
+        self._send((None, f"<presence to='{to}@localhost'/>"))
+
+    def again(self, name: Name) -> None:
+        """Send a message that was refused once more, as it was."""
+        self.history.refused.discard(name)
+        self.history.sent_again.add(name)
+        self._send((name, _stanza(name)))
+
     def _message(self, to: str) -> tuple[Name, str]:
         name = Name(self.local, self._number, to)
         self._number += 1
         self.history.sent.add(name)
-        return name, (
-            f"<message type='chat' to='{to}@localhost' id='{name}'><body>{name}</body>"
-            f"<origin-id xmlns='{SID}' id='{name}'/></message>"
-        )
+        return name, _stanza(name)
 
     def _send(self, *stanzas: tuple[Name | None, str]) -> None:
         self._outbox += stanzas
@@ -162,7 +172,7 @@ class Client:
 
     async def settle(self) -> None:
         """Wait until all that was sent is acknowledged, and what was there before has come."""
-        await self.ask(f"<ping xmlns='{NS_PING}'/>", "get")
+        await self.ask(PING, "get")
         self.wire.send(f"<r xmlns='{SM}'/>")
         await self.until(lambda: not self._outbox, "acknowledgement of everything")
 
@@ -228,7 +238,9 @@ class Client:
     def _take(self, came: domish.Element) -> None:
         if came.name == "iq":
             self._answers[came["id"]] = came
-        elif came.name == "message":
+        elif came.name == "presence":
+            self.shown.append(came["from"].partition("/")[0])
+        else:
             result = _child(came, "result", MAM)
             if result is not None:
                 forwarded = _child(result, "forwarded", FORWARD)
@@ -257,6 +269,13 @@ def _child(parent: domish.Element, name: str, ns: str) -> domish.Element | None:
     for found in parent.elements(ns, name):
         return found
     return None
+
+
+def _stanza(name: Name) -> str:
+    return (
+        f"<message type='chat' to='{name.receiver}@localhost' id='{name}'><body>{name}</body>"
+        f"<origin-id xmlns='{SID}' id='{name}'/></message>"
+    )
 
 
 def _typing(to: str) -> str:
