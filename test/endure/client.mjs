@@ -6,6 +6,7 @@
 
 import { webcrypto } from "node:crypto";
 import readline from "node:readline";
+import { setTimeout } from "node:timers/promises";
 import { client, xml } from "@xmpp/client";
 
 // Node 18, which Debian 12 has, knows it under this name only.
@@ -13,9 +14,10 @@ globalThis.crypto ??= webcrypto;
 
 const REST_MS = 100;
 const BURST = 4;
+const LOOK_MS = 10;
 
 const pending = new Map();
-let xmpp, to, timer, number = 0, finishing = false;
+let xmpp, to, number = 0, talking = false, finishing = false;
 
 function tell(event, more = {}) {
   console.log(JSON.stringify({ event, ...more }));
@@ -30,8 +32,11 @@ function send(stanza) {
   return xmpp.send(stanza).catch(() => {});
 }
 
-function talk() {
-  if (xmpp.status === "online" && !finishing) {
+async function talk() {
+  talking = true;
+  while (!finishing) {
+    await setTimeout(Math.random() * REST_MS);
+    if (xmpp.status !== "online") continue;
     for (let left = 1 + Math.floor(Math.random() * BURST); left; left--) {
       const id = `${xmpp.jid.local}.${number++}`;
       const stanza = xml("message", { to, type: "chat", id }, xml("body", {}, id));
@@ -40,7 +45,6 @@ function talk() {
       send(stanza);
     }
   }
-  timer = setTimeout(talk, Math.random() * REST_MS);
 }
 
 // sendMany() in the library's resumption takes the queue apart, and forgets what it has not written when
@@ -57,22 +61,24 @@ const commands = {
   connect({ service, domain, username, password, to: partner }) {
     to = partner;
     xmpp = client({ service, domain, username, password, resource: "node" });
-    xmpp.reconnect.delay = 200;
     xmpp.streamManagement.on("ack", (stanza) => {
       if (pending.delete(stanza.attrs.id)) tell("acked", { id: stanza.attrs.id });
     });
-    let resumed = false;
+    // The time between two connections stays at the library's second: a SCRAM response that it still computes
+    // when its connection breaks goes to the next one otherwise, and is refused there.
     xmpp.streamManagement.on("resumed", () => {
-      resumed = true;
-      tell("online", { resumed });
+      tell("online", { resumed: true });
       sendForgotten();
     });
     xmpp.on("error", (error) => tell("error", { text: String(error) }));
     xmpp.on("online", async () => {
+      // The library sets its count of what came to zero some time after <enabled/>, when it has counted what
+      // came together with that: then its h is too low, and the server would send that much again.
+      while (!xmpp.streamManagement.enabled) await setTimeout(LOOK_MS);
       await send(xml("presence"));
       tell("online", { resumed: false });
       sendForgotten();
-      timer ??= setTimeout(talk, 0);
+      if (!talking) talk();
     });
     xmpp.on("stanza", (stanza) => {
       if (stanza.is("message")) tell(stanza.attrs.type === "error" ? "refused" : "got", { id: stanza.attrs.id });
@@ -83,7 +89,7 @@ const commands = {
     finishing = true;
   },
   async stop() {
-    clearTimeout(timer);
+    finishing = true;
     await xmpp.stop();
     process.exit(0);
   },
