@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -45,8 +46,10 @@ class Fresh:
         self._config.write_text(CONFIG.format(port=self.port) + more, "utf-8")
 
     def __enter__(self) -> Self:
-        command = [sys.executable, "-m", "palaver.cli", "start", "--config", str(self._config)]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        # As `make run` does it: no docstrings in memory, and byte code kept from one start to the next.
+        command = [sys.executable, "-OO", "-m", "palaver.cli", "start", "--config", str(self._config)]
+        env = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env)
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line.startswith("palaver ready"):
