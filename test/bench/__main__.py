@@ -14,7 +14,7 @@ from pathlib import Path
 from palaver.test.bench.fresh import Fresh
 
 # compare.py has scenarios for group chat as well, which needs a module that is not there.
-SCENARIOS = "login,chat,chat-w1,ping,presence,idle"
+SCENARIOS = "login,chat,chat-w1,ping,presence,pep,idle"
 ARCHIVE = "[modules.mod_mam]\n"
 
 
