@@ -94,6 +94,7 @@ class Config:
         ``makers`` are module makers beside the installed ones, for an embedding application.
         """
         known = _makers(makers)
+        table = _unfolded(table, known)
         mistakes: list[Mistake] = []
         root = Root()
         try:
@@ -209,6 +210,36 @@ def _makers(more: Iterable[Any]) -> dict[str, Any]:
         if maker.name in found:
             raise ConfigError(f"{maker.name} is both {found[maker.name].target} and {maker.target}")
         found[maker.name] = maker
+    return found
+
+
+def _unfolded(table: Table, makers: Mapping[str, Any]) -> Table:
+    """Give a config in which each module has a table of its own.
+
+    MongooseIM's ``[modules.mod_event_pusher.push]`` is ``[modules.mod_event_pusher_push]`` here, if there is
+    no such table.
+    """
+    unfolded = dict(table)
+    if isinstance(modules := table.get("modules"), Mapping):
+        unfolded["modules"] = _unfolded_modules(modules, makers)
+    if isinstance(differing := table.get("host_config"), list):
+        unfolded["host_config"] = [
+            {**entry, "modules": _unfolded_modules(entry["modules"], makers)}
+            if isinstance(entry, Mapping) and isinstance(entry.get("modules"), Mapping)
+            else entry
+            for entry in differing
+        ]
+    return unfolded
+
+
+def _unfolded_modules(modules: Table, makers: Mapping[str, Any]) -> Table:
+    found = dict(modules)
+    for name, options in modules.items():
+        for key in list(options) if isinstance(options, Mapping) else ():
+            inner = f"{name}_{key}"
+            if inner in makers and inner not in modules and isinstance(options[key], Mapping):
+                found[inner] = options[key]
+                found[name] = {other: found[name][other] for other in found[name] if other != key}
     return found
 
 

@@ -32,12 +32,13 @@ class Greet:
 
 GREET = ModuleMaker("mod_greet", f"{__name__}.Greet", "Greets.", default=False)
 ALWAYS = ModuleMaker("mod_always", f"{__name__}.Greet", "Is on.", default=True)
+MORE = ModuleMaker("mod_always_more", f"{__name__}.Greet", "Is in another one's table.", default=False)
 BROKEN = ModuleMaker("mod_broken", "palaver.nowhere.Nothing", "Cannot be imported.", default=False)
 
 
 def read(text: str, **others: Any) -> Config:
     """Read TOML with the modules of these tests beside the installed ones."""
-    return Config.from_dict(tomllib.loads(text), makers=(GREET, ALWAYS, BROKEN), **others)
+    return Config.from_dict(tomllib.loads(text), makers=(GREET, ALWAYS, MORE, BROKEN), **others)
 
 
 class DefaultTests(SynchronousTestCase):
@@ -341,6 +342,26 @@ class ModuleTests(SynchronousTestCase):
             ("{type = 'one_queue'}", "one_queue"),
         ):
             self.assertEqual(self.chosen(f"[modules.mod_always]\niqdisc = {table}")["mod_always"][1], policy)
+
+    def test_a_table_inside_of_a_table(self):
+        """MongooseIM's backends of a module are modules here; their tables may be inside of its own."""
+        text = "[modules.mod_always.more]\ntimes = 2\niqdisc = {type = 'parallel'}"
+        found = self.chosen(text)
+        self.assertEqual(found["mod_always_more"], (GreetSettings(times=2), "parallel"))
+        self.assertEqual(found["mod_always"], (GreetSettings(), None))
+        for_one = text.replace("modules.", "host_config.modules.").replace("'", '"')
+        found = self.chosen(f"[[host_config]]\nhost = 'localhost'\n{for_one}")
+        self.assertEqual(found["mod_always_more"], (GreetSettings(times=2), "parallel"))
+
+    def test_two_tables_of_one_module(self):
+        """One module has one table; nothing else is looked for inside of a table."""
+        for text in (
+            "[modules.mod_always.more]\n[modules.mod_always_more]",
+            "[modules.mod_always]\nmore = 1",
+            "[modules.mod_greet.more]",
+        ):
+            error = self.assertRaises(ConfigError, read, text)
+            self.assertIn("unknown key", str(error))
 
     def test_one_host_may_differ(self):
         """A table of a host_config takes the place of the general one for that host only."""
