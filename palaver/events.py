@@ -45,6 +45,13 @@ class Hibernated(NamedTuple):
     session: ISession
 
 
+class KeptForClient(NamedTuple):
+    """A session that waits for its client has got a stanza more; ``data`` are the bytes that are kept."""
+
+    session: ISession
+    data: bytes
+
+
 class Resumed(NamedTuple):
     """A session goes on over another connection; what was kept for it is on its way."""
 

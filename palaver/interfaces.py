@@ -347,12 +347,15 @@ class INodeType(Interface):
     tree = Attribute("The INodeTree that its nodes' names keep to; None: the service's.")
     own_options = Attribute("True when publish options are for `check_item`, and no preconditions.")
 
-    def check_item(payload, options):
+    def check_item(payload, options, config):
         """Refuse an item with a StanzaError.
 
         ``payload`` is its element, or None; ``options`` the publish options, as `IPersonalEventing.publish`
-        takes them.
+        takes them; ``config`` the node's configuration by names without ``pubsub#``.
         """
+
+    def published(host, payload, options):
+        """Hear that an item is published; gives None, or an awaitable that may fail with a StanzaError."""
 
 
 class ICommand(Interface):
@@ -392,6 +395,62 @@ class ILastActivity(Interface):
 
     def went(local):
         """Give a Deferred of when an account went away, in seconds since 1970; None when unknown."""
+
+
+# -- events for others, and push notifications -----------------------------------------
+
+
+class IEventPusher(Interface):
+    """Tells whoever wants to know what happens to accounts and their messages."""
+
+    def add(backend):
+        """Have an IEventBackend told; gives the function that takes it back."""
+
+
+class IEventBackend(Interface):
+    """Where events go to: devices, a web server, a message broker."""
+
+    name = Attribute("The name of its module.")
+    events = Attribute("The classes of palaver.push.events that it is told of; others cost nothing.")
+
+    def push(event):
+        """Take an event at once. No stanza waits for what this gives; a failure of it is logged."""
+
+
+class IEventRequests(Interface):
+    """How events become requests to a web server (mod_event_pusher_http)."""
+
+    events = Attribute("The classes of palaver.push.events that are looked at.")
+
+    def request(event):
+        """Give (content type, body) of the POST for an event, a text and bytes; None: there is none."""
+
+
+class IPushPlugin(Interface):
+    """Which devices are notified of a message, and what they are told (XEP-0357)."""
+
+    waiting = Attribute("True when devices are notified whose session waits for them to come back.")
+
+    def should_publish(message, to, registrations):
+        """Give those of the palaver.push.registrations.Registration values to notify of a message.
+
+        ``to`` is the JID of the account that the message is for.
+        """
+
+    def prepare(message, to):
+        """Give the fields of the summary form (XEP-0357 section 7) as texts by name."""
+
+
+class IPushService(Interface):
+    """Hands push notifications over to whoever reaches the devices."""
+
+    def push(summary, options):
+        """Hand one over; gives a Deferred.
+
+        ``summary`` has the fields of the summary form as texts by name, ``options`` what the client gave when
+        it enabled notifications, such as ``device_id``: lists of texts by name. Fails with
+        palaver.push.service.DeviceGone or PushFailed.
+        """
 
 
 # -- accounts and what the outside world may own --------------------------------------

@@ -32,7 +32,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("archive", "capabilities"),
     ("routing", "events"),
     ("privacy", "commands", "invites", "vcards"),
-    ("modules", "pubsub"),
+    ("modules", "pubsub", "push"),
     ("streams", "web"),
     ("xeps",),
     (

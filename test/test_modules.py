@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -29,8 +29,15 @@ from palaver.stanza import Stanza
 from palaver.test.house import House, now
 
 ASK = "<iq type='get' id='{id}' to='example.org'><ask xmlns='urn:example:ask'/></iq>"
-# Modules whose defaults leave something out that they can register.
-OPTIONS = {"mod_ping": {"send_pings": True}}
+# Modules whose defaults leave something out that they can register, or that need an option.
+OPTIONS: dict[str, dict[str, Any]] = {
+    "mod_event_pusher_http": {"handlers": [{"url": "http://localhost"}]},
+    "mod_keystore": {
+        "keys": [{"name": name, "type": "ram"} for name in ("token_secret", "provision_pre_shared")]
+    },
+    "mod_ping": {"send_pings": True},
+    "mod_push_service_mongoosepush": {"url": "http://localhost"},
+}
 
 
 class IAnswers(Interface):
@@ -40,6 +47,22 @@ class IAnswers(Interface):
 def makers() -> dict[str, Any]:
     """Give the makers of every module that is installed, by name."""
     return {maker.name: maker for maker in getPlugins(IModuleMaker)}
+
+
+def settings_of(name: str, cls: Any) -> Any:
+    """Give options of a module with which it can be attached."""
+    return cls.Settings(**OPTIONS.get(name, {}))
+
+
+def in_order(wanted: Sequence[str]) -> list[str]:
+    """Give modules by name, and before each of them those that provide what it requires."""
+    classes = {name: namedAny(maker.target) for name, maker in makers().items()}
+    providers = {interface: name for name, cls in classes.items() for interface in cls.provides}
+    ordered: list[str] = []
+    for name in wanted:
+        needed = [providers[interface] for interface in classes[name].requires if interface in providers]
+        ordered += [one for one in [*in_order(needed), name] if one not in ordered]
+    return ordered
 
 
 def registered(house: House) -> dict[str, object]:
@@ -68,10 +91,13 @@ class EveryModuleTests(SynchronousTestCase):
         """A module leaves nothing behind, and can be attached again."""
         for name, maker in makers().items():
             house = House()
+            for needed in in_order([name])[:-1]:
+                provider = namedAny(makers()[needed].target)
+                now(provider(house.host, needed, settings_of(needed, provider)).attach())
             before = registered(house)
             cls = namedAny(maker.target)
             for _ in range(2):
-                module = cls(house.host, name, cls.Settings(**OPTIONS.get(name, {})))
+                module = cls(house.host, name, settings_of(name, cls))
                 verifyObject(IModule, module)
                 now(module.attach())
                 self.assertNotEqual(registered(house), before, f"{name} registers nothing")
@@ -83,9 +109,9 @@ class EveryModuleTests(SynchronousTestCase):
         for backwards in (False, True):
             house = House()
             before = registered(house)
-            for name, maker in makers().items():
-                cls = namedAny(maker.target)
-                house.host.modules[name] = cls(house.host, name, cls.Settings())
+            for name in in_order(list(makers())):
+                cls = namedAny(makers()[name].target)
+                house.host.modules[name] = cls(house.host, name, settings_of(name, cls))
                 now(house.host.modules[name].attach())
             for module in sorted(house.host.modules.values(), key=lambda m: m.name, reverse=backwards):
                 now(module.detach())

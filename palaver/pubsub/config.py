@@ -52,6 +52,8 @@ FIELDS: Specs = {
     "notify_sub": Spec("boolean", "Whether to notify owners about new subscribers and unsubscribes"),
     "itemreply": Spec("choice", "Whose address comes with an item", ("none", "publisher", "owner")),
     "purge_offline": Spec("boolean", "Whether to purge all items when the publisher goes offline"),
+    # Nodes of the type push have it from the start; nobody but owners sees it.
+    "secret": Spec("text", "What publishers have to know, as a publish option (XEP-0357)"),
 }
 
 USUAL: Values = {
@@ -170,13 +172,18 @@ def expires_after(config: Values) -> int | None:
 
 
 def form(config: Values, children: list[str] | None = None, kind: str = "form") -> bytes:
-    """Give the form with a configuration; ``children`` are those of a collection."""
+    """Give the form with a configuration; ``children`` are those of a collection.
+
+    The kind "form" is for owners; "result", for subscribers, does not tell the secret.
+    """
     if config["node_type"] == "collection":
         shown = {name: value for name, value in config.items() if name not in _OF_LEAVES}
         if children is not None:
             shown["children"] = list(children)
     else:
         shown = {name: value for name, value in config.items() if name not in _OF_COLLECTIONS}
+    if kind != "form":
+        shown.pop("secret", None)
     return fields.filled(FIELDS, shown, NS_NODE_CONFIG, kind)
 
 
@@ -187,7 +194,7 @@ def unmet(config: Values, wanted: Submitted) -> str | None:
     """
     for name, texts in wanted.items():
         spec = FIELDS.get(fields.bare_name(name))
-        if spec is None:
+        if spec is None or fields.bare_name(name) not in config:
             return name
         try:
             value = fields.read(FIELDS, {name: texts})[fields.bare_name(name)]

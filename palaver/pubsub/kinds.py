@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hmac
+from collections.abc import Awaitable, Mapping
+from typing import TYPE_CHECKING
 
 from twisted.words.xish import domish
 from zope.interface import implementer
 
 from palaver.errors import StanzaError
-from palaver.interfaces import INodeTree, INodeType
+from palaver.interfaces import INodeTree, INodeType, IPushService
 from palaver.pubsub.conditions import refusal
-from palaver.pubsub.fields import Submitted, Value, bare_name
+from palaver.pubsub.fields import Submitted, Value, Values, bare_name
 from palaver.pubsub.trees import Homes
+from palaver.push.elements import NS_PUSH, read_summary
+from palaver.push.service import DeviceGone, PushFailed
 
-NS_PUSH = "urn:xmpp:push:0"
+if TYPE_CHECKING:
+    from palaver.routing.host import Host
+
+SECRET = "secret"
+"""The field of the configuration and the publish option by which publishers show that they may."""
 
 
 @implementer(INodeType)
@@ -28,8 +36,14 @@ class Kind:
         self.defaults = defaults
         self.tree = tree
 
-    def check_item(self, payload: domish.Element | None, options: Submitted) -> None:
+    def check_item(self, payload: domish.Element | None, options: Submitted, config: Values) -> None:
         """See INodeType; any item will do."""
+
+    def published(
+        self, host: Host, payload: domish.Element | None, options: Submitted
+    ) -> Awaitable[None] | None:
+        """See INodeType; nothing is left to be done."""
+        return None
 
 
 class Push(Kind):
@@ -37,13 +51,38 @@ class Push(Kind):
 
     own_options = True
 
-    def check_item(self, payload: domish.Element | None, options: Submitted) -> None:
-        """See INodeType; it is a notification, and says which device it is for."""
+    def check_item(self, payload: domish.Element | None, options: Submitted, config: Values) -> None:
+        """See INodeType; it is a notification, says which device it is for, and knows the node's secret."""
         if payload is None or (payload.uri, payload.name) != (NS_PUSH, "notification"):
             raise StanzaError("bad-request", "This takes push notifications")
-        given = {bare_name(name) for name, texts in options.items() if any(texts)}
-        if not {"device_id", "service"} <= given:
+        given = {bare_name(name): texts[0] for name, texts in options.items() if any(texts)}
+        secret = str(config.get(SECRET, ""))
+        if secret and not hmac.compare_digest(given.get(SECRET, "").encode(), secret.encode()):
+            raise refusal("conflict", "precondition-not-met", "The secret is another one")
+        if not {"device_id", "service"} <= given.keys():
             raise refusal("conflict", "precondition-not-met", "device_id and service are needed")
+
+    def published(
+        self, host: Host, payload: domish.Element | None, options: Submitted
+    ) -> Awaitable[None] | None:
+        """See INodeType; the notification goes to the host's push service, if there is one."""
+        service = host.query(IPushService)
+        if service is None or payload is None:
+            return None
+        bare = {bare_name(name): texts for name, texts in options.items() if bare_name(name) != SECRET}
+        return _hand_on(service.push(read_summary(payload), bare))
+
+
+async def _hand_on(pushed: Awaitable[None]) -> None:
+    """Wait for a push service; raises StanzaError with the conditions that MongooseIM has."""
+    try:
+        await pushed
+    except DeviceGone:
+        text = "Nothing reaches the device any more"
+        raise refusal("not-acceptable", "device-not-registered", text, type="cancel") from None
+    except PushFailed:
+        # The misspelled name is what clients and servers of the field know.
+        raise refusal("bad-request", "faild-to-submit-push-notification") from None
 
 
 ON_PRESENCE = "on_sub_and_presence"
@@ -57,6 +96,7 @@ KINDS = {
         Push(
             "push",
             {
+                SECRET: "",
                 "access_model": "whitelist",
                 "publish_model": "open",
                 "max_items": 1,

@@ -89,9 +89,9 @@ async def put(space: Space, made: Publication) -> Item | None:
     await notices.done(done.waiting)
     if not made.has_item:
         return None
-    told = space.published(done.node, done.item, made.by)
-    if told is not None:
-        await told
+    await _hear(space.published(done.node, done.item, made.by))
+    if (kind := space.kinds.get(done.node.kind)) is not None:
+        await _hear(kind.published(space.host, made.element, made.options))
     return done.item
 
 
@@ -158,7 +158,7 @@ def _check_payload(space: Space, node: Node, made: Publication) -> None:
         raise invalid_payload(f"Payloads here have the namespace {wanted}")
     kind = space.kinds.get(node.kind)
     if kind is not None:
-        kind.check_item(made.element, made.options)
+        kind.check_item(made.element, made.options, node.config)
 
 
 async def _store_item(

@@ -19,6 +19,7 @@ from palaver.pubsub.conditions import NS_OWNER, NS_PUBSUB
 from palaver.pubsub.node import Node, read_node
 from palaver.pubsub.space import MAX_SWEPT, Space, unless_gone
 from palaver.pubsub.store import Place
+from palaver.push.elements import NS_PUSH
 from palaver.routing.disco import NS_INFO, NS_ITEMS, info
 from palaver.routing.failures import failed
 from palaver.routing.iqs import check_request
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 Creators = Literal["all", "local", "none"]
 
 MODULE = "mod_pubsub"
+# The type of nodes that make a push service of this (XEP-0357 section 4.2).
+PUSH = "push"
 
 
 class ServiceSpace(Space):
@@ -152,10 +155,15 @@ class Service:
         if node is not None:
             assert iq.sender is not None
             return await discovery.node_info(self._space, node, iq.sender)
-        return info([("pubsub", "service", self.name)], sorted(self._features()))
+        identities = [("pubsub", "service", self.name)]
+        if PUSH in self._space.kinds:
+            identities.append(("pubsub", PUSH, self.name))
+        return info(identities, sorted(self._features()))
 
     def _features(self) -> Iterable[str]:
         features = {NS_INFO, NS_ITEMS, NS_COMMANDS, *discovery.SERVICE_FEATURES}
+        if PUSH in self._space.kinds:
+            features.add(NS_PUSH)
         return features.union(discovery.COLLECTION_FEATURES) if self._space.has_collections else features
 
     async def _items(self, iq: Stanza) -> bytes:

@@ -65,6 +65,7 @@ TABLE: dict[Direction, dict[str, tuple[str, ...]]] = {
     Direction.TO_SESSION: {
         "guard": ("mod_privacy",),
         "hold": ("mod_filter_chatstates", "mod_throttle_presence", "mod_csi"),
+        "notice": ("mod_event_pusher",),
     },
     # a message that no session took
     Direction.UNDELIVERED: {

@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from palaver.errors import StreamError
-from palaver.events import Hibernated, Resumed
+from palaver.events import Hibernated, KeptForClient, Resumed
 from palaver.interfaces import IStream
 from palaver.markup import element
 from palaver.streams import unacked
@@ -142,6 +142,7 @@ class Managed:
             self._overflow()
         stream = self.stream
         if stream is None:
+            self.host.events.fire(KeptForClient(self.session, data))
             return
         if not self._asked:
             if len(queue) >= keeper.ack_freq or now is not self._asked_at:
@@ -159,6 +160,11 @@ class Managed:
             self.stream.end(error)
 
     # -- acknowledgements ------------------------------------------------------------------
+
+    @property
+    def unacknowledged(self) -> tuple[bytes, ...]:
+        """The stanzas that the client has not acknowledged, oldest first."""
+        return tuple(self._queue)
 
     def ack(self) -> bytes:
         """Give the acknowledgement of what the client has sent."""

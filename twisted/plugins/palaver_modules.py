@@ -76,6 +76,24 @@ disco = ModuleMaker(
     "What the server and its accounts can do, and whom to write to about it",
     (Xep(30, "2.5.0"), Xep(106, "1.1.1"), Xep(128, "1.0.1"), Xep(157, "1.1.1")),
 )
+event_pusher = ModuleMaker(
+    "mod_event_pusher",
+    f"{_XEPS}.event_pusher.EventPusher",
+    "Tells other modules what happens to accounts and their messages",
+)
+event_pusher_http = ModuleMaker(
+    "mod_event_pusher_http",
+    f"{_XEPS}.event_pusher_http.HttpEvents",
+    "What is said in chats, posted to web servers",
+    default=False,
+)
+event_pusher_push = ModuleMaker(
+    "mod_event_pusher_push",
+    f"{_XEPS}.event_pusher_push.Push",
+    "Notifications that wake the devices of those who are away",
+    (Xep(357, "0.4.1"),),
+    default=False,
+)
 extdisco = ModuleMaker(
     "mod_extdisco",
     f"{_XEPS}.extdisco.ExternalServices",
@@ -199,6 +217,12 @@ pubsub = ModuleMaker(
     f"{_XEPS}.pubsub.PubSub",
     "Nodes to which people publish, and whose subscribers are notified",
     (Xep(60, "1.30.0"), Xep(131, "1.2", "partial"), Xep(248, "0.5.0", "partial")),
+)
+push_service_mongoosepush = ModuleMaker(
+    "mod_push_service_mongoosepush",
+    f"{_XEPS}.push_service_mongoosepush.MongoosePush",
+    "Push notifications for Apple's and Google's devices, by MongoosePush",
+    default=False,
 )
 register = ModuleMaker(
     "mod_register",
