@@ -77,7 +77,7 @@ class ISession(Interface):
     priority = Attribute("Of the last available presence, -128 to 127.")
     invisible = Attribute("True when nobody is shown its presence (XEP-0186).")
     roster_interested = Attribute("True once the client has asked for its roster (RFC 6121 section 2.1.6).")
-    ahead = Attribute("Deferred: the client's last stanza that waits is done; None while none does.")
+    ahead = Attribute("While a stanza is begun behind others that wait: Deferred, fires once those are done.")
     state = Attribute("Dictionary for modules: one key a module; None until used, see `remember`.")
 
     def receive(stanza):
