@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 from xml.etree import ElementTree
@@ -86,11 +87,16 @@ class ServiceTests(PeerCase):
 class AccountTests(PeerCase):
     """XEP-0163, 0084, 0118 and 0402 by slixmpp's plugins."""
 
-    def client(self, jid: str, *plugins: str) -> Any:
-        """Connect a client with plugins, whose capabilities say what it wants to hear of."""
+    def client(self, jid: str, *plugins: str, tune: Callable[[Any], None] | None = None) -> Any:
+        """Connect a client with plugins, whose capabilities say what it wants to hear of.
+
+        ``tune`` hears what is played from the first stanza on; the last item comes with the presence.
+        """
         client = self.slixmpp(jid)
         for plugin in ("xep_0115", "xep_0163", *plugins):
             client.xmpp.register_plugin(plugin)
+        if tune is not None:
+            client.xmpp.add_event_handler("user_tune_publish", tune)
         return self.enter(client)
 
     def befriend(self, one: Any, other: Any) -> None:
@@ -110,9 +116,8 @@ class AccountTests(PeerCase):
         self.befriend(romeo, juliet)
         romeo.call(romeo.xmpp["xep_0118"].publish_tune, title="Canon", artist="Pachelbel")
         wait_for(lambda: heard == ["Canon"], "the contact was not told")
-        later = self.client("juliet@localhost/later", "xep_0118")
         came: list[str] = []
-        later.xmpp.add_event_handler("user_tune_publish", lambda message: came.append(_title(message)))
+        self.client("juliet@localhost/later", "xep_0118", tune=lambda message: came.append(_title(message)))
         wait_for(lambda: came == ["Canon"], "the contact did not get the last item")
 
     def test_avatar(self) -> None:
