@@ -84,7 +84,7 @@ def main() -> int:
 def with_idle(server: Fresh, sessions: int) -> float:
     """Give the cost of a chat message while so many other sessions are online."""
     command = [sys.executable, str(LOAD), "idle", "--users", str(sessions), "--register", "--prefix", "idle"]
-    command += ["--port", str(server.port), "--pid", str(server.pid), "--settle", "3600"]
+    command += ["--port", str(server.port), "--pid", str(server.pid), "--hold", "3600"]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as idle:
         try:
             server.wait_for_sessions(sessions)
