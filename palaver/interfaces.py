@@ -127,7 +127,7 @@ class IStream(Interface):
     host = Attribute("The IHost of the stream header, once known; else None.")
 
     def write(data):
-        """Queue bytes for the client; they leave with the other writes of this reactor turn."""
+        """Queue one element for the client; it leaves with the other writes of this reactor turn."""
 
     def end(error=None):
         """Close the stream, with a StreamError when one is given."""

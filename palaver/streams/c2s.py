@@ -23,7 +23,6 @@ from palaver.errors import StreamError
 from palaver.framing import NS_STREAM, Framer, StreamHeader
 from palaver.interfaces import IStream
 from palaver.log import Log
-from palaver.markup import attributes
 from palaver.routing.failures import failed
 from palaver.stanza import NS_CLIENT, Stanza
 from palaver.streams import features
@@ -197,8 +196,7 @@ class ClientStream:
         self._queue = None
         self._close(error.text if error is not None else None)
         self.session = None
-        self.connection.write(b"</stream:stream>")
-        self.connection.close()
+        self.connection.close_stream()
 
     def release(self, error: StreamError) -> None:
         """End the stream and leave its session to another one; what waits here is taken no more."""
@@ -425,10 +423,7 @@ class ClientStream:
         }
         if header is not None and (sender := header.attrs.get("from")) is not None:
             attrs["to"] = sender
-        self.connection.write(
-            b"<?xml version='1.0'?><stream:stream xmlns='jabber:client'"
-            b" xmlns:stream='http://etherx.jabber.org/streams'%b>" % attributes(attrs).encode()
-        )
+        self.connection.open_stream(attrs)
 
     def encrypt(self, proceed: bytes) -> None:
         """Begin TLS behind ``proceed``; a new stream begins in it."""

@@ -144,15 +144,15 @@ class Managed:
         if stream is None:
             self.host.events.fire(KeptForClient(self.session, data))
             return
+        stream.write(data)
         if not self._asked:
             if len(queue) >= keeper.ack_freq or now is not self._asked_at:
                 self._asked = True
                 self._asked_at = now
-                data += REQUEST
+                stream.write(REQUEST)
             elif not self._late:
                 self._late = True
                 keeper.late.append(self)
-        stream.write(data)
 
     def end(self, error: StreamError | None = None) -> None:
         """See IStream."""
@@ -263,8 +263,8 @@ class Managed:
         bare = self.session.user.bare
         self._queue = deque([unacked.stamped(data, when, bare) for data, when in self._kept()])
         self._bytes = sum(map(len, self._queue))
-        if self._queue:
-            self.stream.write(b"".join(self._queue))
+        for data in self._queue:
+            self.stream.write(data)
         self.ask()
 
     def _kept(self) -> list[tuple[bytes, float]]:

@@ -1,4 +1,4 @@
-"""TCP below client streams: bytes in, bytes out, TLS, back-pressure and rate limits; no XML."""
+"""TCP below client streams: bytes in, elements out, TLS, back-pressure and rate limits; nothing is parsed."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from zope.interface import implementer
 
 from palaver import metrics
 from palaver.log import Log
+from palaver.markup import attributes
 from palaver.streams.admission import Admission
 from palaver.streams.flush import Flusher
 from palaver.streams.settings import StreamSettings
@@ -25,6 +26,8 @@ log = Log("tcp")
 CLOSE_TIMEOUT_S = 5.0
 # What is larger does not wait for the end of the turn: a full socket is noticed before more comes.
 LARGE_BYTES = 16 * 1024
+
+STREAM_HEADER = b"<?xml version='1.0'?><stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'%b>"
 
 _DONE = Failure(ConnectionDone())
 # The socket takes nothing now.
@@ -154,7 +157,7 @@ class Connection(Protocol):
     # -- the stream speaks --------------------------------------------------------------
 
     def write(self, data: bytes) -> None:
-        """Queue bytes; they leave with the others of this reactor turn."""
+        """Queue one element; it leaves with the others of this reactor turn."""
         if self._blocked:
             before, limit = self._unsent, self.factory.settings.max_unsent_bytes
             self._unsent = before + len(data)
@@ -170,6 +173,19 @@ class Connection(Protocol):
         if len(data) > LARGE_BYTES:
             # A broken socket is left to the end of the turn: no session ends under whoever writes to it.
             self._send()
+
+    def open_stream(self, attrs: dict[str, str]) -> None:
+        """Write a stream header with these attributes."""
+        self.write(STREAM_HEADER % attributes(attrs).encode())
+
+    def close_stream(self) -> None:
+        """Write the end of the stream, and close."""
+        self.write(b"</stream:stream>")
+        self.close()
+
+    def keep_alive(self) -> None:
+        """Write what says nothing (RFC 6120 section 4.6.1)."""
+        self.write(b" ")
 
     def flush(self) -> None:
         """Send what is queued, as far as the socket takes it."""
@@ -356,7 +372,7 @@ class Connection(Protocol):
         idle = self.factory.settings.idle_s
         quiet = self.factory.wheel.now() - self.heard
         if quiet >= idle:
-            self.write(b" ")
+            self.keep_alive()
             quiet = 0.0
         self.expire_in(idle - quiet, self._idle)
 

@@ -7,8 +7,10 @@ import re
 from typing import Any, cast
 
 from palaver.auth.sasl import Authenticator, AuthSettings
+from palaver.markup import attributes
 from palaver.streams.c2s import ClientStream
 from palaver.streams.settings import StreamSettings
+from palaver.streams.tcp import STREAM_HEADER
 from palaver.test.auth.client import FixedAccounts
 from palaver.test.house import House
 
@@ -50,6 +52,13 @@ class FakeConnection:
         if "close" in self.calls:
             raise AssertionError(f"written after the close: {data!r}")
         self.written.append(data)
+
+    def open_stream(self, attrs: dict[str, str]) -> None:
+        self.write(STREAM_HEADER % attributes(attrs).encode())
+
+    def close_stream(self) -> None:
+        self.write(b"</stream:stream>")
+        self.close()
 
     def close(self) -> None:
         self.calls.append("close")
