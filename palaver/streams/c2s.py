@@ -118,6 +118,11 @@ class ClientStream:
         """True until the end of the stream."""
         return self.state is not State.CLOSED
 
+    @property
+    def unfinished(self) -> bool:
+        """True when an element has come in part, as far as has been read."""
+        return self._held is None and not self._framer.between_elements
+
     def facts(self) -> Facts:
         """Give what SASL needs to know of the connection."""
         return Facts(
