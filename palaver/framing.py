@@ -165,7 +165,7 @@ class Framer:
 
         False, and nothing done, inside ``feed`` and while an element is unfinished.
         """
-        if self._depth == 0 or self._buffer or not self._between_elements:
+        if self._depth == 0 or self._buffer or not self.between_elements:
             return False
         self._forget()
         return True
@@ -177,7 +177,7 @@ class Framer:
         """
         if self._closed:
             return b""
-        if len(data) <= MAX_KEEPALIVE_BYTES and self._between_elements and not data.strip(_SPACE):
+        if len(data) <= MAX_KEEPALIVE_BYTES and self.between_elements and not data.strip(_SPACE):
             return b""
         self._stopping = False
         try:
@@ -196,7 +196,8 @@ class Framer:
     # -- bytes ---------------------------------------------------------------------
 
     @property
-    def _between_elements(self) -> bool:
+    def between_elements(self) -> bool:
+        """True when nothing is unfinished."""
         return self._held is None and self._depth <= 1
 
     def _read(self, data: bytes) -> None:

@@ -83,15 +83,19 @@ class Connection(Protocol):
     transport: Any
 
     __slots__ = (
-        "_blocked", "_closing", "_on_deadline", "_out", "_paused", "_reading", "_refill", "_stranger",
-        "_tokens", "_unsent", "address", "bucket", "deadline", "factory", "heard", "secure", "stream",
+        "_blocked", "_closing", "_deliver", "_direct", "_on_deadline", "_out", "_paused", "_reading",
+        "_refill", "_stranger", "_tokens", "_unsent", "address", "bucket", "deadline", "factory", "heard",
+        "secure", "stream",
     )  # fmt: skip
 
     def __init__(self, factory: Listener, address: str) -> None:
         self.factory: Any = factory
         self.address = address
         self.secure = False
+        # Bytes go straight to the socket; TLS is not between.
+        self._direct = True
         self.stream: Any = None
+        self._deliver: Callable[[bytes], None] = _nobody
         self.deadline: float | None = None
         self.bucket: int | None = None
         self._on_deadline: Callable[[], None] | None = None
@@ -115,6 +119,7 @@ class Connection(Protocol):
         factory = self.factory
         factory.connections.add(self)
         self.stream = factory.make_stream(self)
+        self._deliver = self.stream.data_received
         self._restore_deadline()
         if factory.settings.tls == "direct":
             self.start_tls()
@@ -129,7 +134,7 @@ class Connection(Protocol):
             self._spend(len(data), rate, self.heard - now)
         # A login goes step by step, so each answer leaves at once; later ones leave together, turn by turn.
         self._reading = self._stranger and not self._out
-        self.stream.data_received(data)
+        self._deliver(data)
         if self._reading:
             self._reading = False
             if self._out:
@@ -200,8 +205,8 @@ class Connection(Protocol):
             return None
         data = out[0] if len(out) == 1 else b"".join(out)
         sent = 0
-        if not self.secure:
-            # Straight to the socket: the reactor's own way costs two epoll_ctl calls and a turn.
+        if self._direct:
+            # The reactor's own way costs two epoll_ctl calls and a turn.
             try:
                 sent = self.transport.socket.send(data)
             except OSError as error:
@@ -209,7 +214,7 @@ class Connection(Protocol):
                     return ConnectionLost(str(error))
         out.clear()
         metrics.bytes_out.value += len(data)
-        if self.secure:
+        if not self._direct:
             self.transport.write(data)
         elif sent < len(data):
             self._blocked = True
@@ -233,6 +238,7 @@ class Connection(Protocol):
             self._cut()
             return
         self.secure = True
+        self._direct = False
         self.expire_in(self.factory.settings.tls_timeout_s, self._cut)
         self.transport.startTLS(self.factory.tls.for_server(domain))
         self.transport.registerProducer(self, True)
@@ -254,7 +260,7 @@ class Connection(Protocol):
             self.transport.write(b"".join(self._out))
             self._out.clear()
         self._closing = True
-        if not self.secure and not self._blocked:
+        if self._direct and not self._blocked:
             # All is sent. Twisted's own way waits for the socket once more to find that out.
             self.factory.flusher.add(_Leaving(self.transport))
             return
@@ -262,7 +268,7 @@ class Connection(Protocol):
         if self._paused:
             # TLS ends with an answer of the peer's, which has to be read.
             self.transport.resumeProducing()
-        if self.secure:
+        if not self._direct:
             # TLS is not shut down as long as somebody may still produce.
             self.transport.unregisterProducer()
         self.transport.loseConnection()
@@ -317,7 +323,7 @@ class Connection(Protocol):
         """All is sent; go on with what was kept meanwhile."""
         if not self._blocked:
             return
-        if not self.secure:
+        if self._direct:
             if self.transport.dataBuffer or self.transport._tempDataBuffer:
                 # A pull producer is asked once when it is registered, before anything was sent.
                 return
@@ -380,6 +386,10 @@ class Connection(Protocol):
         if self.transport is not None:
             log.info("cut-off", address=self.address)
             self.transport.abortConnection()
+
+
+def _nobody(data: bytes) -> None:
+    """Take what comes when nobody listens."""
 
 
 class _Leaving:
