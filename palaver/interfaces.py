@@ -150,6 +150,42 @@ class IRegistration(Interface):
         """
 
 
+class ILogins(Interface):
+    """Logs clients in by XEP-0388; provided while a module for that is on."""
+
+    def begin(stream):
+        """Give the palaver.streams.sasl.Login that takes the elements of one attempt."""
+
+
+class ILoginTasks(Interface):
+    """What else a client has to do, or wants to, before its login by XEP-0388 counts."""
+
+    def feature(stream):
+        """Give what to announce inside of ``<authentication/>`` as bytes."""
+
+    def needed(request, outcome):
+        """Give an awaitable of the tasks that follow a palaver.auth.exchange.Success, in order.
+
+        ``request`` is a palaver.streams.sasl2.Request. A task has a ``name``; ``begin()`` gives what is inside
+        of the ``<task-data/>`` that the client works on; ``finish(node)`` takes the client's ``<task-data/>``
+        and gives an awaitable, which fails with SaslFailure or StorageError.
+        """
+
+
+class IFastTokens(Interface):
+    """Tokens in the place of passwords (XEP-0484), for logins by XEP-0388."""
+
+    def mechanism(request, fast, facts):
+        """Give the palaver.auth.exchange.Mechanism for a login with a token; raises SaslFailure.
+
+        ``request`` is a palaver.streams.sasl2.Request, ``fast`` its ``<fast/>``, ``facts`` what is known of
+        the stream.
+        """
+
+    def settle(login, outcome):
+        """Give an awaitable of the ``<token/>`` for a login that has succeeded, as bytes, or None."""
+
+
 class IKeystore(Interface):
     """Keys that the modules of a host share."""
 
@@ -395,6 +431,40 @@ class ILastActivity(Interface):
 
     def went(local):
         """Give a Deferred of when an account went away, in seconds since 1970; None when unknown."""
+
+
+# -- rooms --------------------------------------------------------------------------------
+
+
+class IRoomHooks(Interface):
+    """What modules add to a host's rooms; ``palaver.rooms.hooks.Hooks.of(host)`` gives it."""
+
+
+class IRooms(Interface):
+    """The rooms of a host's Multi-User Chat service (XEP-0045), provided while mod_muc is on."""
+
+    domain = Attribute("The service's domain.")
+
+    def get(name):
+        """Give the palaver.rooms.room.Room that is in memory under a localpart; None: ask `load`."""
+
+    def load(name):
+        """Give a Deferred of a room; None when there is none. Fails with StorageError."""
+
+    def create(name, owner, config=None, occupant=None):
+        """Make a room; gives a Deferred of it. ``owner`` is a bare JID; ``config`` has values by field names.
+
+        Fails with StanzaError(conflict) when it is there, or is not free; and with StorageError.
+        """
+
+    def destroy(name, reason="", alternate=None, password=""):
+        """Destroy a room; gives a Deferred of False when there is none. Fails with StorageError."""
+
+    def affiliated(bare):
+        """Give a Deferred of the stored rooms where an account is affiliated: (name, affiliation) pairs."""
+
+    def online():
+        """Give the rooms in memory that somebody is in."""
 
 
 # -- events for others, and push notifications -----------------------------------------

@@ -32,7 +32,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("archive", "capabilities"),
     ("routing", "events"),
     ("privacy", "commands", "invites", "vcards"),
-    ("modules", "pubsub", "push"),
+    ("modules", "pubsub", "push", "rooms"),
     ("streams", "web"),
     ("xeps",),
     (

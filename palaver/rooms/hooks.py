@@ -1,0 +1,250 @@
+"""What modules add to the rooms of a host: tables that are empty, and cost nothing, until somebody adds to them.
+
+A module registers in its ``start``, whether mod_muc is there yet or not::
+
+    hooks = Hooks.of(self.host)
+    self.undo(hooks.add_phase("guard", self.name, self.not_too_fast))
+
+Every ``add_…`` gives the function that takes it back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from zope.interface import implementer
+
+from palaver.interfaces import IRoomHooks
+from palaver.stanza import Child, Stanza
+from palaver.storage import Batch, Document
+
+if TYPE_CHECKING:
+    from palaver.forms import Field
+    from palaver.jid import JID
+    from palaver.rooms.config import RoomField
+    from palaver.rooms.occupants import Occupant
+    from palaver.rooms.room import Room
+    from palaver.routing.host import Host
+
+GROUPCHAT = "groupchat"
+SUBJECT = "subject"
+PRIVATE = "private"
+
+SERVICE = "service"
+"""Addressed to the service's domain."""
+ROOM = "room"
+"""Addressed to a room's bare JID; the room need not be there."""
+OCCUPANT = "occupant"
+"""Addressed to an occupant JID; a route here takes the IQ away from the client."""
+
+PHASES: dict[str, tuple[str, ...]] = {
+    # may refuse what an occupant says, by a StanzaError
+    "guard": ("mod_muc_slow_mode",),
+    # may give another stanza
+    "change": ("mod_muc_occupant_id",),
+    # may add to what is committed with it
+    "store": ("mod_muc_moderation", "mod_muc_members"),
+}
+"""What an occupant says passes these phases in order; modules that are named come first, in this order."""
+
+
+class Said(NamedTuple):
+    """What an occupant says: ``stanza`` is what goes to the others, from the occupant JID, without ``to``.
+
+    ``kind`` is GROUPCHAT, SUBJECT or PRIVATE; ``target`` is whom a private message is for. ``id`` is the id
+    that it gets in the room's archive, None when it is not kept; known in the phase "store".
+    """
+
+    room: Room
+    occupant: Occupant
+    sender: JID
+    stanza: Stanza
+    kind: str
+    target: Occupant | None = None
+    id: int | None = None
+
+
+class RoomRequest(NamedTuple):
+    """An IQ get or set for a room, for an occupant (``target``), or for the service.
+
+    ``occupant`` is the sender's own one; None when it is not in the room.
+    """
+
+    iq: Stanza
+    sender: JID
+    room: Room | None = None
+    occupant: Occupant | None = None
+    target: Occupant | None = None
+
+
+class Announced(NamedTuple):
+    """What service discovery tells of a room beside the rest: ``fields`` are of its muc#roominfo form."""
+
+    features: Sequence[str] = ()
+    fields: Sequence[Field] = ()
+    forms: Sequence[bytes] = ()
+
+
+IqAnswer = Any
+"""None, a payload (bytes or domish.Element), a Stanza, or an awaitable of one of them."""
+Handler = Callable[..., Any]
+Undo = Callable[[], object]
+
+
+@implementer(IRoomHooks)
+class Hooks:
+    """What the modules of one host have added; mod_muc reads it."""
+
+    def __init__(self) -> None:
+        # Resolved whenever somebody adds: what is read for every message is a plain tuple.
+        self.guard: tuple[Callable[[Said], None], ...] = ()
+        self.change: tuple[Callable[[Said], Stanza | None], ...] = ()
+        self.store: tuple[Callable[[Said, Batch], None], ...] = ()
+        self._phases: dict[str, list[tuple[str, Handler]]] = {name: [] for name in PHASES}
+        self.reserved: frozenset[Child] = frozenset()
+        self.presence: tuple[tuple[Child, Callable[[Room, Occupant], bytes]], ...] = ()
+        self.entry: tuple[Callable[[Room, JID, str], None], ...] = ()
+        self.fields: dict[str, RoomField] = {}
+        self.room_info: tuple[Callable[[Room], Announced], ...] = ()
+        self.service_features: tuple[str, ...] = ()
+        self.iqs: dict[tuple[str, str, Child], tuple[str, Callable[[RoomRequest], IqAnswer]]] = {}
+        self.kinds: dict[str, Callable[[Room, Sequence[Document]], None]] = {}
+
+    @classmethod
+    def of(cls, host: Host) -> Hooks:
+        """Give the host's one."""
+        found: Hooks | None = host.query(IRoomHooks)
+        if found is None:
+            found = cls()
+            host.provide(found, IRoomHooks)
+        return found
+
+    # -- what is said -------------------------------------------------------------------
+
+    def add_phase(self, phase: str, module: str, handler: Handler) -> Undo:
+        """Take part in a phase of what occupants say; nobody waits in one.
+
+        "guard" takes a `Said` and raises StanzaError to refuse; "change" takes a `Said` and gives a Stanza or
+        None; "store" takes (Said, Batch) and adds to what is committed. Raises KeyError for another phase.
+        """
+        entry = (module, handler)
+        self._phases[phase].append(entry)
+        self._resolve(phase)
+
+        def remove() -> None:
+            self._phases[phase].remove(entry)
+            self._resolve(phase)
+
+        return remove
+
+    def _resolve(self, phase: str) -> None:
+        order = PHASES[phase]
+        found = sorted(
+            self._phases[phase],
+            key=lambda entry: (order.index(entry[0]) if entry[0] in order else len(order), entry[0]),
+        )
+        setattr(self, phase, tuple(handler for _, handler in found))
+
+    def add_reserved(self, ns: str, name: str) -> Undo:
+        """Take a child off whatever clients send to rooms: only rooms say it, or modules of rooms."""
+        child = (ns, name)
+        self.reserved |= {child}
+
+        def remove() -> None:
+            self.reserved -= {child}
+
+        return remove
+
+    # -- presence -----------------------------------------------------------------------
+
+    def add_presence(self, ns: str, name: str, give: Callable[[Room, Occupant], bytes]) -> Undo:
+        """Add a child to the presence of occupants; ``give`` gives it serialised, b"" for none.
+
+        The child is taken off what clients send. `Room.show` sends a presence again that has changed.
+        """
+        entry = ((ns, name), give)
+        self.presence += (entry,)
+        undo_reserved = self.add_reserved(ns, name)
+
+        def remove() -> None:
+            self.presence = tuple(known for known in self.presence if known is not entry)
+            undo_reserved()
+
+        return remove
+
+    def add_entry(self, guard: Callable[[Room, JID, str], None]) -> Undo:
+        """Be asked before somebody enters: (room, real full JID, nick); StanzaError refuses."""
+        self.entry += (guard,)
+
+        def remove() -> None:
+            self.entry = tuple(known for known in self.entry if known is not guard)
+
+        return remove
+
+    # -- what rooms are and tell --------------------------------------------------------
+
+    def add_field(self, name: str, field: RoomField) -> Undo:
+        """Add a field to the configuration of rooms; its value is ``room.config[name]``.
+
+        Raises ValueError for a second one.
+        """
+        if name in self.fields:
+            raise ValueError(f"there is a field {name} already")
+        self.fields[name] = field
+        return lambda: self.fields.pop(name, None)
+
+    def add_room_info(self, tell: Callable[[Room], Announced]) -> Undo:
+        """Add to what service discovery tells of a room."""
+        self.room_info += (tell,)
+
+        def remove() -> None:
+            self.room_info = tuple(known for known in self.room_info if known is not tell)
+
+        return remove
+
+    def add_service_features(self, *features: str) -> Undo:
+        """Add features to the service itself."""
+        self.service_features += features
+
+        def remove() -> None:
+            left = list(self.service_features)
+            for feature in features:
+                left.remove(feature)
+            self.service_features = tuple(left)
+
+        return remove
+
+    def add_iq(
+        self,
+        type: str,
+        ns: str,
+        name: str,
+        module: str,
+        answer: Callable[[RoomRequest], IqAnswer],
+        to: Iterable[str] = (ROOM,),
+    ) -> Undo:
+        """Answer IQs as `palaver.modules.iq` does, for SERVICE, ROOM or OCCUPANT.
+
+        Raises ValueError for a second answer to one.
+        """
+        keys = [(kind, type, (ns, name)) for kind in to]
+        for key in keys:
+            if key in self.iqs:
+                raise ValueError(f"{self.iqs[key][0]} answers {key} already")
+            self.iqs[key] = (module, answer)
+
+        def remove() -> None:
+            for key in keys:
+                self.iqs.pop(key, None)
+
+        return remove
+
+    def add_kind(self, kind: str, take: Callable[[Room, Sequence[Document]], None]) -> Undo:
+        """Have documents read with each stored room; ``take`` gets the room and those of its kind.
+
+        They are put under (``room.service.domain``, ``room.name``, kind) with `Room.store.write`, or in the phase
+        "store", and go when the room is destroyed. What they say is kept in ``room.state[kind]``, say.
+        """
+        self.kinds[kind] = take
+        return lambda: self.kinds.pop(kind, None)
