@@ -12,6 +12,7 @@ CORE: tuple[Xep, ...] = (
     Xep(178, "1.2", "partial"),
     Xep(368, "1.1.0", "partial"),
     Xep(440, "1.0.0"),
+    Xep(474, "0.5.0"),
     Xep(478, "0.2.0"),
 )
 
@@ -80,8 +81,13 @@ TITLES = {
     401: "Ad-hoc Account Invitation Generation",
     424: "Message Retraction",
     431: "Full Text Search in MAM",
+    386: "Bind 2",
+    388: "Extensible SASL Profile",
     440: "SASL Channel-Binding Type Capability",
     441: "Message Archive Management Preferences",
     445: "Pre-Authenticated In-Band Registration",
+    474: "SASL SCRAM Downgrade Protection",
     478: "Stream Limits Advertisement",
+    480: "SASL Upgrade Tasks",
+    484: "Fast Authentication Streamlining Tokens",
 }

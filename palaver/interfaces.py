@@ -166,8 +166,8 @@ class ILoginTasks(Interface):
     def needed(request, outcome):
         """Give an awaitable of the tasks that follow a palaver.auth.exchange.Success, in order.
 
-        ``request`` is a palaver.streams.sasl2.Request. A task has a ``name``; ``begin()`` gives what is inside
-        of the ``<task-data/>`` that the client works on; ``finish(node)`` takes the client's ``<task-data/>``
+        ``request`` is a palaver.streams.sasl2.Request. A task has a ``name``; ``begin()`` gives what is in
+        the ``<task-data/>`` that the client works on; ``finish(node)`` takes the client's ``<task-data/>``
         and gives an awaitable, which fails with SaslFailure or StorageError.
         """
 
@@ -558,6 +558,18 @@ class IAccounts(Interface):
 
     def list():
         """Give the localparts, sorted."""
+
+
+class IUpgradableAccounts(IAccounts):
+    """Accounts that take keys for one more hash function (XEP-0480)."""
+
+    iterations = Attribute("How many times new keys hash.")
+
+    def add_keys(local, name, keys, known):
+        """Add palaver.auth.keys.Keys for a hash function; gives a Deferred of True.
+
+        Of False, when there is no such account, it is locked out, or its keys are not ``known`` any more.
+        """
 
 
 class IRosters(Interface):

@@ -26,18 +26,24 @@ if TYPE_CHECKING:
 
 __all__ = (
     "BARE",
+    "BIND",
     "FULL",
     "HOST",
+    "LOGIN",
     "SELF",
     "Module",
     "Settings",
     "command",
     "every",
+    "inline",
     "iq",
     "nonza",
     "on",
     "phase",
 )
+
+# Where a client may ask for something within its login: XEP-0388 section 2.3, and XEP-0386 section 3.2.
+LOGIN, BIND = "login", "bind"
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -102,6 +108,16 @@ def nonza(ns: str, name: str) -> Callable[[F], F]:
     return _marked("nonza", ns, name)
 
 
+def inline(when: str, ns: str, name: str) -> Callable[[F], F]:
+    """Do what clients ask for within their login, by an element of this name.
+
+    With ``BIND`` the method takes (element, session) once a resource is bound, and the namespace is announced
+    (XEP-0386). With ``LOGIN`` it takes (element, login), a `palaver.streams.sasl2.ExtensibleLogin`;
+    `Module.inline_feature` announces it. It gives what to answer as bytes or None, or an awaitable of that.
+    """
+    return _marked("inline", when, ns, name)
+
+
 def every(seconds: float) -> Callable[[F], F]:
     """Be called again and again, first after ``seconds``; a failure is logged and does not end it."""
     return _marked("every", seconds)
@@ -152,6 +168,10 @@ class Module:
         """Give what to announce in stream features now (IStreamFeature); None for nothing."""
         return None
 
+    def inline_feature(self, stream: Any) -> bytes | None:
+        """Give what may be asked for within a login by XEP-0388 now; None for nothing."""
+        return None
+
     def disco_forms(self) -> Iterable[bytes]:
         """Give XEP-0128 forms for the server's disco#info, serialised."""
         return ()
@@ -189,6 +209,9 @@ class Module:
         self.undo(host.disco.add(self))
         if type(self).stream_feature is not Module.stream_feature:
             self.undo(host.add_stream_feature(self.stream_feature))
+        if type(self).inline_feature is not Module.inline_feature:
+            host.inline_features.append(self.inline_feature)
+            self.undo(lambda: host.inline_features.remove(self.inline_feature))
         for method, mark in self._marks():
             getattr(self, f"_attach_{mark.kind}")(method, *mark.arguments)
 
@@ -223,6 +246,9 @@ class Module:
 
     def _attach_nonza(self, method: Any, ns: str, name: str) -> None:
         self.undo(self.host.add_nonza(ns, name, method))
+
+    def _attach_inline(self, method: Any, when: str, ns: str, name: str) -> None:
+        self.undo(self.host.add_inline(when, ns, name, method))
 
     def _attach_command(self, method: Any, node: str, name: str, title: str, *rest: Any) -> None:
         self.undo(commands.add(self.host, commands.Command(node, name, title, method, *rest)))

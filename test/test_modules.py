@@ -77,6 +77,7 @@ def registered(house: House) -> dict[str, object]:
         "features": (host.disco.info(), host.disco.account_info()),
         "stream features": list(host.stream_features),
         "nonzas": dict(host.nonzas),
+        "within logins": (dict(host.inline), list(host.inline_features)),
         "login": list(host.login_kinds),
         "timers": len(house.clock.getDelayedCalls()),
         "services": list(house.router.services),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import time
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field
 from twisted.internet.defer import Deferred, DeferredLock
@@ -14,6 +14,7 @@ from palaver.auth.accounts import NotSupported
 from palaver.auth.exchange import Challenge, Facts, Mechanism, SaslFailure, Success
 from palaver.auth.mechanisms import log_in
 from palaver.auth.tokens import ACCESS, PROVISION, REFRESH, InvalidToken, Token
+from palaver.auth.validity import Validity
 from palaver.commands.accounts import existing
 from palaver.commands.command import Arguments, Call, Done
 from palaver.commands.typed import Account
@@ -37,21 +38,8 @@ MECHANISM = "X-OAUTH"
 KIND = "auth-token"
 FIRST_SEQUENCE = 1
 MAX_SEQUENCE_DIGITS = 18
-UNITS_S = {"days": 86400, "hours": 3600, "minutes": 60, "seconds": 1}
 # The names of the keys that sign each kind (MongooseIM's).
 KEYS = {ACCESS: "token_secret", REFRESH: "token_secret", PROVISION: "provision_pre_shared"}
-
-
-class Validity(Settings):
-    """How long a token is good for."""
-
-    value: int = Field(ge=1, description="How many.")
-    unit: Literal["days", "hours", "minutes", "seconds"] = Field(description="Of what.")
-
-    @property
-    def seconds(self) -> int:
-        """The whole in seconds."""
-        return self.value * UNITS_S[self.unit]
 
 
 class Validities(Settings):

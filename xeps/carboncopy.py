@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from palaver import jid
 from palaver.errors import StanzaError
@@ -11,10 +11,13 @@ from palaver.events import SessionUnbound
 from palaver.interfaces import ICarbons, ISession
 from palaver.jid import JID, InvalidJID
 from palaver.markup import element
-from palaver.modules import BARE, SELF, Module, iq, on
+from palaver.modules import BARE, BIND, SELF, Module, inline, iq, on
 from palaver.routing.delivery import recipients
 from palaver.routing.pipeline import SENT, TO_USER
 from palaver.stanza import NS_CLIENT, NS_FORWARD, Stanza
+
+if TYPE_CHECKING:
+    from twisted.words.xish.domish import Element
 
 NS_CARBONS = "urn:xmpp:carbons:2"
 NS_RULES = "urn:xmpp:carbons:rules:0"
@@ -124,6 +127,11 @@ class CarbonCopy(Module):
     def enabled(self, request: Stanza) -> None:
         """Switch copies on for the session that asks (section 4)."""
         self.enable(_session(request, "enable"))
+
+    @inline(BIND, NS_CARBONS, "enable")
+    def enabled_with_login(self, request: Element, session: ISession) -> None:
+        """Switch copies on for a session that is bound with its login (XEP-0386 section 3.2)."""
+        self.enable(session)
 
     @iq("set", NS_CARBONS, "disable", to=(SELF,))
     def disabled(self, request: Stanza) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 from twisted.internet.defer import Deferred, DeferredList
@@ -11,11 +11,15 @@ from twisted.internet.defer import Deferred, DeferredList
 from palaver.events import ClientActive, ClientInactive, Hibernated, Resumed, SessionUnbound
 from palaver.interfaces import IClientState, ISession
 from palaver.markup import element
-from palaver.modules import Module, Settings, nonza, on
+from palaver.modules import BIND, Module, Settings, inline, nonza, on
 from palaver.routing import delivery
 from palaver.routing.pipeline import HANDLED, TO_SESSION, Handled
 from palaver.stanza import NS_CLIENT, Child, Stanza, forwarded
 from palaver.times import stamp
+from palaver.waiting import settled
+
+if TYPE_CHECKING:
+    from twisted.words.xish.domish import Element
 
 NS_CSI = "urn:xmpp:csi:0"
 NS_CARBONS = "urn:xmpp:carbons:2"
@@ -85,7 +89,18 @@ class ClientState(Module):
     @nonza(NS_CSI, "inactive")
     def went(self, request: Stanza, stream: Any) -> Deferred[None] | None:
         """Begin to hold back; without a session there is nothing to."""
-        session = stream.session
+        return self._deactivate(stream.session)
+
+    @inline(BIND, NS_CSI, "inactive")
+    async def went_with_login(self, request: Element, session: ISession) -> None:
+        """Begin with a client that nobody looks at (XEP-0386 section 3.2)."""
+        await settled(self._deactivate(session))
+
+    @inline(BIND, NS_CSI, "active")
+    def came_with_login(self, request: Element, session: ISession) -> None:
+        """Begin with an active client, as every session does."""
+
+    def _deactivate(self, session: ISession | None) -> Deferred[None] | None:
         # A client's last words are still heard when its session has ended.
         if session is None or session.stream is None or session in self._held:
             return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections import OrderedDict
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
@@ -11,12 +12,16 @@ from twisted.internet.defer import Deferred
 
 from palaver.errors import NS_STANZAS, StreamError
 from palaver.markup import element
-from palaver.modules import Module, Settings, every, nonza
+from palaver.modules import BIND, LOGIN, Module, Settings, every, inline, nonza
 from palaver.stanza import Stanza
 from palaver.streams.managed import COUNTER_MODULO, NS_SM, TICK_S, Managed
 
 if TYPE_CHECKING:
+    from twisted.words.xish.domish import Element
+
+    from palaver.routing.sessions import Session
     from palaver.streams.c2s import ClientStream
+    from palaver.streams.sasl2 import ExtensibleLogin
 
 FEATURE = element("sm", NS_SM)
 # 144 bits: nobody guesses what resumes somebody's session, not even who has logged in as them.
@@ -109,8 +114,14 @@ class StreamManagement(Module):
             self.late.append(managed)
 
     def stream_feature(self, stream: ClientStream) -> bytes | None:
-        """Announce it to those who have logged in."""
-        return FEATURE if stream.authenticated_as is not None else None
+        """Announce it to those who have logged in, unless it is on already."""
+        session = stream.session
+        wanted = stream.authenticated_as is not None and (session is None or session.managed is None)
+        return FEATURE if wanted else None
+
+    def inline_feature(self, stream: ClientStream) -> bytes:
+        """Announce that a login may resume a session (section 9.2)."""
+        return FEATURE
 
     # -- on and off -----------------------------------------------------------------------
 
@@ -124,56 +135,90 @@ class StreamManagement(Module):
         if session.managed is not None:
             stream.end(StreamError("policy-violation", "Stream management is on already"))
             return
+        stream.write(self._enable(session, request.attrs))
+
+    @inline(BIND, NS_SM, "enable")
+    def enable_with_login(self, request: Element, session: Session) -> bytes:
+        """Switch it on for a session that is bound with its login (section 9.1)."""
+        if session.managed is not None:
+            return failed("unexpected-request")
+        return self._enable(session, request.attributes)
+
+    def _enable(self, session: Session, wanted: Mapping[str, str]) -> bytes:
+        """Switch it on as the attributes of ``<enable/>`` say; gives ``<enabled/>``."""
         token, seconds = None, float(self.settings.resume_timeout)
         attrs: dict[str, str | None] = {}
-        if self.settings.buffer and request.attrs.get("resume") in TRUE:
+        if self.settings.buffer and wanted.get("resume") in TRUE:
             token = secrets.token_urlsafe(TOKEN_BYTES)
-            wanted = _number(request.attrs.get("max"))
-            seconds = min(seconds, wanted) if wanted else seconds
+            most = _number(wanted.get("max"))
+            seconds = min(seconds, most) if most else seconds
             attrs = {"id": token, "resume": "true", "max": str(int(seconds))}
-        stream.write(element("enabled", NS_SM, b"", **attrs))
-        managed = session.managed = Managed(session, stream, self, token, seconds)
+        managed = session.managed = Managed(session, session.stream, self, token, seconds)
         session.stream = managed
         if token is not None:
             self._resumable[session.user.local, token] = managed
+        return element("enabled", NS_SM, b"", **attrs)
 
     @nonza(NS_SM, "resume")
     def resume(self, request: Stanza, stream: ClientStream) -> Deferred[None] | None:
         """Go on with a session on a new stream, which has logged in and bound nothing (section 5)."""
-        local, token = stream.authenticated_as, request.attrs.get("previd", "")
-        h = _number(request.attrs.get("h"))
-        if local is None or stream.session is not None:
+        if stream.authenticated_as is None or stream.session is not None:
             stream.write(failed("unexpected-request"))
             return None
-        if h is None:
-            stream.write(failed("bad-request"))
-            return None
+        return Deferred.fromCoroutine(self._resume_now(request.attrs, stream))
+
+    async def _resume_now(self, wanted: Mapping[str, str], stream: ClientStream) -> None:
+        try:
+            answer = await self._resume(wanted, stream)
+        except StreamError as error:
+            stream.end(error)
+            return
+        stream.write(answer)
+        self._sent_on(stream)
+
+    @inline(LOGIN, NS_SM, "resume")
+    async def resume_with_login(self, request: Element, login: ExtensibleLogin) -> bytes:
+        """Go on with a session on the stream of a login (section 9.2). Raises StreamError."""
+        stream = login.stream
+        if stream.session is not None:
+            return failed("unexpected-request")
+        answer = await self._resume(request.attributes, stream)
+        login.resumed = self._sent_on(stream)
+        return answer
+
+    async def _resume(self, wanted: Mapping[str, str], stream: ClientStream) -> bytes:
+        """Hand a session over as the attributes of ``<resume/>`` say; gives ``<resumed/>`` or ``<failed/>``.
+
+        Raises StreamError.
+        """
+        local, token = stream.authenticated_as, wanted.get("previd", "")
+        h = _number(wanted.get("h"))
+        if local is None or h is None:
+            return failed("bad-request")
         managed = self._resumable.get((local, token))
         if managed is None or not managed.resumable:
-            stream.write(failed("item-not-found", self._handled(local, token)))
-            return None
+            return failed("item-not-found", self._handled(local, token))
         managed.claimed_by = stream
         # The old stream goes first, so that its end cannot end the session.
         managed.hang_up(StreamError("conflict", "Replaced by new connection"))
         idle = managed.received.idle()
-        if idle is None:
-            self._resume(managed, stream, h)
-            return None
-        return idle.addCallback(lambda _: self._resume(managed, stream, h))
-
-    def _resume(self, managed: Managed, stream: ClientStream, h: int) -> None:
-        """Hand a session over; both may be gone, and somebody may have come later who wants it."""
-        if not stream.is_open:
-            return
-        if managed.claimed_by is not stream or not managed.resumable:
-            stream.write(failed("item-not-found"))
-            return
-        try:
-            managed.resume(stream, h)
-        except StreamError as error:
-            stream.end(error)
-            return
+        if idle is not None:
+            await idle
+        # Both may be gone by now, and somebody may have come later who wants it.
+        if not stream.is_open or managed.claimed_by is not stream or not managed.resumable:
+            return failed("item-not-found")
+        answer = managed.resume(stream, h)
         self._waits_no_more(managed)
+        return answer
+
+    @staticmethod
+    def _sent_on(stream: ClientStream) -> bool:
+        """Send a client what it has not got, behind the answer; tells whether a session was resumed."""
+        session = stream.session
+        if session is None or session.managed is None:
+            return False
+        session.managed.send_again()
+        return True
 
     # -- acknowledgements ------------------------------------------------------------------
 

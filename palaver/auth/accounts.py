@@ -13,7 +13,7 @@ from zope.interface import implementer
 
 from palaver.auth.keys import HASHES, InvalidPassword, Keys, decoy, derive, make_keys, prepare_password
 from palaver.errors import StorageError
-from palaver.interfaces import IAccounts, IStorage
+from palaver.interfaces import IStorage, IUpgradableAccounts
 from palaver.log import Log
 from palaver.storage import Batch, Conflict, Document, Json
 
@@ -53,7 +53,7 @@ class Credentials(NamedTuple):
     documents: list[Document] | None = None
 
 
-@implementer(IAccounts)
+@implementer(IUpgradableAccounts)
 class StoredAccounts:
     """The accounts of one host in its storage."""
 
@@ -76,7 +76,7 @@ class StoredAccounts:
         self._storage = storage
         self._login_kinds = login_kinds
         self._secret = secret
-        self._iterations = iterations
+        self.iterations = iterations
         self._in_thread = in_thread
         self._hashing = DeferredSemaphore(MAX_HASHING_AT_ONCE)
         # Reading and writing back must not meet another change of the same account.
@@ -108,7 +108,8 @@ class StoredAccounts:
 
     def set_disabled(self, local: str, disabled: bool) -> Deferred[None]:
         """See IAccounts."""
-        return Deferred.fromCoroutine(self._change(local, {"disabled": disabled}))
+        changed = Deferred.fromCoroutine(self._change(local, {"disabled": disabled}))
+        return changed.addCallback(lambda _: None)
 
     def disabled(self) -> Deferred[list[str]]:
         """See IAccounts."""
@@ -123,6 +124,12 @@ class StoredAccounts:
         """See IAccounts."""
         owners: Deferred[list[str]] = self._storage.documents.owners(self._domain, KIND)
         return owners
+
+    # -- IUpgradableAccounts ------------------------------------------------------------
+
+    def add_keys(self, local: str, name: str, keys: Keys, known: Mapping[str, Keys]) -> Deferred[bool]:
+        """See IUpgradableAccounts."""
+        return Deferred.fromCoroutine(self._add_keys(local, name, keys, known))
 
     # -- how ------------------------------------------------------------------------
 
@@ -139,7 +146,7 @@ class StoredAccounts:
         document = await self._read(local)
         keys = _keys(document.value) if document is not None else {}
         name = next((name for name in HASHES if name in keys), self.hashes[0])
-        expected = keys.get(name) or decoy(self._secret, local, HASHES[name], self._iterations)
+        expected = keys.get(name) or decoy(self._secret, local, HASHES[name], self.iterations)
         try:
             prepared = prepare_password(password)
         except InvalidPassword:
@@ -148,21 +155,31 @@ class StoredAccounts:
         given = await self._hash(derive, prepared, HASHES[name], expected.salt, expected.iterations)
         if not hmac.compare_digest(given.stored_key, expected.stored_key) or document is None:
             return False
-        if any(name not in keys or keys[name].iterations < self._iterations for name in self.hashes):
+        if any(name not in keys or keys[name].iterations < self.iterations for name in self.hashes):
             await self._upgrade(document, prepared)
         return True
 
     async def _upgrade(self, document: Document, prepared: bytes) -> None:
         """Store the keys that are missing or weak, unless the account has changed meanwhile."""
-        new = await self._hash(make_keys, prepared, self.hashes, self._iterations)
+        new = await self._hash(make_keys, prepared, self.hashes, self.iterations)
         try:
             await self._change(document.owner, {"keys": _encode(new)}, expected=document.value)
         except (NoSuchAccount, StorageError) as error:
             # The login is right all the same, and the next one tries again.
             log.warn("upgrade-failed", owner=document.owner, host=self._domain, reason=error)
 
+    async def _add_keys(self, local: str, name: str, keys: Keys, known: Mapping[str, Keys]) -> bool:
+        document = await self._read(local)
+        if document is None or document.value.get("disabled") or _keys(document.value) != known:
+            return False
+        changes = {"keys": _encode({**known, name: keys})}
+        try:
+            return await self._change(local, changes, expected=document.value)
+        except NoSuchAccount:
+            return False
+
     async def _create(self, local: str, password: str) -> None:
-        keys = await self._hash(make_keys, prepare_password(password), self.hashes, self._iterations)
+        keys = await self._hash(make_keys, prepare_password(password), self.hashes, self.iterations)
         batch = Batch().put(self._domain, local, KIND, "", {"keys": _encode(keys)}, only="new")
         try:
             await self._storage.write(batch)
@@ -173,23 +190,27 @@ class StoredAccounts:
         prepared = prepare_password(password)
         if await self._read(local) is None:
             raise NoSuchAccount(local)
-        keys = await self._hash(make_keys, prepared, self.hashes, self._iterations)
+        keys = await self._hash(make_keys, prepared, self.hashes, self.iterations)
         await self._change(local, {"keys": _encode(keys)})
 
-    async def _change(self, local: str, changes: Json, expected: Json | None = None) -> None:
-        """Put fields into the account; with ``expected``, only while the account is still that."""
+    async def _change(self, local: str, changes: Json, expected: Json | None = None) -> bool:
+        """Put fields into the account; with ``expected``, only while the account is still that.
+
+        Tells whether that was so.
+        """
         await self._changing.acquire()
         try:
             document = await self._read(local)
             if document is None:
                 raise NoSuchAccount(local)
             if expected is not None and document.value != expected:
-                return
+                return False
             value = {**document.value, **changes}
             tags = (DISABLED,) if value.get("disabled") else ()
             await self._storage.write(
                 Batch().put(self._domain, local, KIND, "", value, tags=tags, only="old")
             )
+            return True
         except Conflict:
             raise NoSuchAccount(local) from None
         finally:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from zope.interface import implementer
+from zope.interface import alsoProvides, implementer
 
 from palaver.auth.accounts import Credentials, NoSuchAccount, NotSupported
-from palaver.auth.keys import HASHES
-from palaver.interfaces import IAccounts
+from palaver.auth.keys import HASHES, Keys
+from palaver.interfaces import IAccounts, IUpgradableAccounts
 
 
 @implementer(IAccounts)
@@ -22,6 +22,10 @@ class ChainedAccounts:
         self._members = tuple(members)
         self.hashes = tuple(name for name in HASHES if any(name in member.hashes for member in members))
         self.deletes = any(member.deletes for member in members)
+        self._upgradable = [member for member in members if IUpgradableAccounts.providedBy(member)]
+        if self._upgradable:
+            self.iterations = self._upgradable[0].iterations
+            alsoProvides(self, IUpgradableAccounts)
 
     def credentials(self, local: str) -> Deferred[Credentials | None]:
         """See IAccounts; a member that has keys goes before one that only checks passwords."""
@@ -50,6 +54,16 @@ class ChainedAccounts:
     def set_disabled(self, local: str, disabled: bool) -> Deferred[None]:
         """See IAccounts; the first member that has the account does it."""
         return Deferred.fromCoroutine(self._first("set_disabled", local, disabled))
+
+    def add_keys(self, local: str, name: str, keys: Keys, known: Mapping[str, Keys]) -> Deferred[bool]:
+        """See IUpgradableAccounts; the member that has the account takes them."""
+        return Deferred.fromCoroutine(self._add_keys(local, name, keys, known))
+
+    async def _add_keys(self, local: str, name: str, keys: Keys, known: Mapping[str, Keys]) -> bool:
+        for member in self._upgradable:
+            if await member.add_keys(local, name, keys, known):
+                return True
+        return False
 
     async def _credentials(self, local: str) -> Credentials | None:
         found = None

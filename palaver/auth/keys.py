@@ -68,7 +68,11 @@ def prepare_password(text: str) -> bytes:
 
 def derive(password: bytes, hash_: Hash, salt: bytes, iterations: int) -> Keys:
     """Derive keys from a prepared password; takes milliseconds, so call it in a thread."""
-    salted = hashlib.pbkdf2_hmac(hash_.digest, password, salt, iterations)
+    return from_salted(hashlib.pbkdf2_hmac(hash_.digest, password, salt, iterations), hash_, salt, iterations)
+
+
+def from_salted(salted: bytes, hash_: Hash, salt: bytes, iterations: int) -> Keys:
+    """Give the keys that follow from a SaltedPassword."""
     client_key = hmac.digest(salted, b"Client Key", hash_.digest)
     return Keys(
         salt,

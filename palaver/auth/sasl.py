@@ -5,6 +5,7 @@ Nothing here knows XML or base64, so that the profile of RFC 6120 and that of XE
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -88,9 +89,21 @@ class Authenticator:
         refusal = self._refusal(mechanism, bool(facts.bindings), facts.secure, facts.certificate is not None)
         if refusal is not None:
             raise SaslFailure(refusal)
-        exchange = Exchange(self._make(mechanism, facts), silent_start=mechanism == "ANONYMOUS")
+        return self.start(self._make(mechanism, facts), silent_start=mechanism == "ANONYMOUS")
+
+    def start(self, mechanism: Mechanism, *, silent_start: bool = False) -> Exchange:
+        """Begin an exchange by a mechanism that is not offered to everybody; see `Exchange`."""
+        exchange = Exchange(mechanism, silent_start=silent_start)
         self._under_way.add(exchange)
         return exchange
+
+    def watch(self, local: str) -> Exchange:
+        """Give an exchange that is over once what it has read of an account holds no longer, see `revoke`."""
+        return self.start(_Proven(local))
+
+    def derive(self, purpose: str) -> bytes:
+        """Give a secret of the server for one purpose, the same after a restart; 32 bytes."""
+        return hmac.digest(self._settings.secret, f"purpose {purpose}".encode(), "sha256")
 
     def revoke(self, local: str) -> None:
         """Fail the exchanges that are under way for an account: what they have read of it holds no longer."""
@@ -131,6 +144,17 @@ class Authenticator:
         return decoy(self._settings.secret, local, hash_, self._settings.iterations)
 
 
+class _Proven(Mechanism):
+    """Somebody who has shown who they are; nothing more is asked."""
+
+    def __init__(self, local: str) -> None:
+        self.local = local
+
+    def step(self, data: bytes) -> Deferred[Any] | Challenge | Success:
+        """See `Mechanism`."""
+        raise SaslFailure("not-authorized", "out of order")
+
+
 class Exchange:
     """One attempt to log in: `step` with each message of the client until it succeeds or fails."""
 
@@ -169,6 +193,11 @@ class Exchange:
         else:
             self._answered(answer)
         return step
+
+    @property
+    def is_over(self) -> bool:
+        """True after success, a failure, an abort or a revocation."""
+        return self._mechanism is None
 
     def abort(self) -> None:
         """End the exchange (``<abort/>``, or the stream is gone); a waiting step fails with ``aborted``."""

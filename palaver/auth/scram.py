@@ -12,6 +12,7 @@ import hmac
 import re
 import secrets
 from collections.abc import Callable
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from palaver.auth import keys
@@ -112,6 +113,10 @@ class Scram(Mechanism):
         nonce = match["nonce"] + secrets.token_urlsafe(NONCE_BYTES)
         salt = binascii.b2a_base64(used.salt, newline=False)
         answer = b"r=%b,s=%b,i=%d" % (nonce.encode(), salt, used.iterations)
+        if self._facts.offered:
+            answer += b",h=" + _downgrade_hash(
+                self._hash.digest, self._facts.offered, tuple(self._facts.bindings)
+            )
         self._first = _First(
             local,
             match["header"].encode(),
@@ -155,6 +160,15 @@ class Scram(Mechanism):
         signature = hmac.digest(stored_key, message, self._hash.digest)
         client_key = (int.from_bytes(proof) ^ int.from_bytes(signature)).to_bytes(self._hash.size)
         return hmac.compare_digest(hashlib.new(self._hash.digest, client_key).digest(), stored_key)
+
+
+@lru_cache(64)
+def _downgrade_hash(digest: str, offered: tuple[str, ...], bindings: tuple[str, ...]) -> bytes:
+    """Give the hash of what was announced, by which a client sees that nobody has shortened it (XEP-0474)."""
+    text = "\x1e".join(sorted(offered))
+    if any(name.endswith("-PLUS") for name in offered):
+        text += "\x1f" + "\x1e".join(sorted(bindings))
+    return binascii.b2a_base64(hashlib.new(digest, text.encode()).digest(), newline=False)
 
 
 def _unescape(name: str) -> str:

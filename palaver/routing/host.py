@@ -84,6 +84,9 @@ class Host:
         # Presence of types that RFC 6121 does not know, from clients, by type.
         self.presence_types: dict[str | None, PresenceType] = {}
         self.stream_features: list[Callable[[Any], bytes | None]] = []
+        # What clients may ask for within a login, see `palaver.modules.inline`, and how it is announced.
+        self.inline: dict[tuple[str, str, str], Callable[[Any, Any], Any]] = {}
+        self.inline_features: list[Callable[[Any], bytes | None]] = []
         # What one login reads beside the account in its one query; modules add to it.
         self.login_kinds: list[str] = []
         for route in _OF_BOUND_SESSIONS:
@@ -126,6 +129,19 @@ class Host:
             raise ValueError(f"{{{ns}}}{name} is taken already")
         self.nonzas[ns, name] = method
         return lambda: self.nonzas.pop((ns, name))
+
+    def add_inline(
+        self, when: str, ns: str, name: str, method: Callable[[Any, Any], Any]
+    ) -> Callable[[], object]:
+        """Do what clients ask for within a login; gives the function that takes it back.
+
+        Raises `ValueError` for a second one.
+        """
+        key = (when, ns, name)
+        if key in self.inline:
+            raise ValueError(f"{{{ns}}}{name} is taken already")
+        self.inline[key] = method
+        return lambda: self.inline.pop(key)
 
     def add_presence_type(self, kind: str, method: PresenceType) -> Callable[[], object]:
         """Take clients' presence of another type; gives the function that takes it back.

@@ -32,7 +32,7 @@ from palaver.streams.settings import StreamSettings
 if TYPE_CHECKING:
     from palaver.routing.host import Host
     from palaver.routing.sessions import Session
-    from palaver.streams.sasl import StreamLogin
+    from palaver.streams.sasl import Login
 
 log = Log("c2s")
 
@@ -55,8 +55,8 @@ class ClientStream:
 
     __slots__ = (
         "_encrypting", "_feeding", "_framer", "_held", "_held_paused", "_language", "_last", "_queue",
-        "_resuming", "_under_way", "address", "authenticated_as", "connection", "documents", "host",
-        "hosts", "login", "offered", "session", "settings", "state",
+        "_resuming", "_under_way", "address", "authenticated_as", "claimed", "connection", "documents",
+        "host", "hosts", "login", "offered", "session", "settings", "state",
     )  # fmt: skip
 
     def __init__(self, connection: Any, hosts: dict[str, Host], settings: StreamSettings) -> None:
@@ -73,8 +73,9 @@ class ClientStream:
         self.documents: Any = None
         # The SASL mechanisms that were announced, for the downgrade check.
         self.offered: tuple[str, ...] = ()
-        # The attempts to log in, until one succeeds.
-        self.login: StreamLogin | None = None
+        # The attempts to log in, until one succeeds, and who the stream header says that it will be.
+        self.login: Login | None = None
+        self.claimed: str | None = None
         self._framer = Framer(self, settings.max_unauthenticated_bytes)
         # Bytes that came while a step of the negotiation is under way.
         self._held: list[bytes] | None = None
@@ -276,6 +277,7 @@ class ClientStream:
         self.host = check_header(self, header)
         language = header.attrs.get("xml:lang", "")
         self._language = language if _LANGUAGE.fullmatch(language) else None
+        self.claimed = header.attrs.get("from")
         self._write_header(header)
         if self.authenticated_as is not None:
             self.state = State.AUTHENTICATED
@@ -406,7 +408,7 @@ class ClientStream:
             if step is not None:
                 return step(self, stanza)
             nonza = self.host.nonzas.get((stanza.ns, stanza.name)) if self.host is not None else None
-            if nonza is not None:
+            if nonza is not None and self.state is not State.AUTHENTICATING:
                 waiting = self.host.guard("nonza", nonza, stanza, self)
                 return waiting
             if (stanza.ns, stanza.name) == (NS_STREAM, "error"):
@@ -441,12 +443,11 @@ class ClientStream:
         self.connection.start_tls(domain)
 
     def logged_in(self, local: str, documents: Any) -> None:
-        """Somebody has proved who they are; a new stream begins."""
+        """Note that somebody has proved who they are; ``documents`` is what their login has read."""
         self.authenticated_as = local
         self.documents = documents
         self.host.unbound.add(self)
         self.login = None
-        self.restart()
         self._framer.max_stanza_bytes = self.settings.max_stanza_bytes
 
     def bound(self) -> None:

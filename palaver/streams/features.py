@@ -27,13 +27,13 @@ def encode(stream: ClientStream) -> bytes:
     """Give ``<stream:features/>`` for what the stream may do now."""
     if stream.authenticated_as is None:
         parts = _before_login(stream)
+        if not parts:
+            raise StreamError("undefined-condition", "There is no way to log in here")
+    elif stream.session is None:
+        parts = [BIND_AND_SESSION, *_of_modules(stream)]
     else:
-        parts = [
-            BIND_AND_SESSION,
-            *_of_modules(stream),
-        ]
-    if not parts:
-        raise StreamError("undefined-condition", "There is no way to log in here")
+        # A login that has bound a resource as well (XEP-0386).
+        parts = _of_modules(stream)
     parts.append(_limits(stream))
     return b"<stream:features>%b</stream:features>" % b"".join(parts)
 

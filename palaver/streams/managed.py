@@ -245,27 +245,28 @@ class Managed:
         self._timer = None
         self.session.unbind()
 
-    def resume(self, stream: Any, h: int) -> None:
-        """Go on over another connection, whose client has got ``h`` stanzas; raises `StreamError`."""
+    def resume(self, stream: Any, h: int) -> bytes:
+        """Go on over another connection, whose client has got ``h`` stanzas; raises `StreamError`.
+
+        Gives ``<resumed/>``, behind which `send_again` belongs.
+        """
         self.acknowledged(h)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         self.stream = stream
         stream.adopt(self.session)
-        stream.write(
-            element("resumed", NS_SM, previd=self.token, h=str(self.received.count % COUNTER_MODULO))
-        )
-        self._send_again()
-        self.session.host.events.fire(Resumed(self.session))
+        return element("resumed", NS_SM, previd=self.token, h=str(self.received.count % COUNTER_MODULO))
 
-    def _send_again(self) -> None:
+    def send_again(self) -> None:
+        """Send what the client has not got, and tell that the session goes on."""
         bare = self.session.user.bare
         self._queue = deque([unacked.stamped(data, when, bare) for data, when in self._kept()])
         self._bytes = sum(map(len, self._queue))
         for data in self._queue:
             self.stream.write(data)
         self.ask()
+        self.session.host.events.fire(Resumed(self.session))
 
     def _kept(self) -> list[tuple[bytes, float]]:
         """Give what is not acknowledged, each with the time when it was sent."""

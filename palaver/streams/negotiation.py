@@ -12,7 +12,7 @@ from twisted.python.failure import Failure
 from palaver import jid
 from palaver.errors import StreamError
 from palaver.framing import StreamHeader
-from palaver.interfaces import IRegistration
+from palaver.interfaces import ILogins, IRegistration
 from palaver.markup import element
 from palaver.routing.failures import failed
 from palaver.routing.subscriptions import NS_PREAUTH
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from palaver.routing.host import Host
     from palaver.streams.c2s import ClientStream
 
+NS_SASL2 = "urn:xmpp:sasl:2"
 NS_TLS = "urn:ietf:params:xml:ns:xmpp-tls"
 NS_REGISTER = "jabber:iq:register"
 
@@ -37,6 +38,8 @@ class State(Enum):
     """No stream header yet, or none since the restart."""
     NEGOTIATING = "negotiating"
     """The features are out; nobody has logged in."""
+    AUTHENTICATING = "authenticating"
+    """A login by XEP-0388 is under way, and nothing else may be sent."""
     AUTHENTICATED = "authenticated"
     """Logged in; no resource bound."""
     BOUND = "bound"
@@ -72,7 +75,7 @@ def refuse(stanza: Stanza) -> None:
     """Raise the StreamError for an element that has no place in the stream's state."""
     if stanza.ns == NS_CLIENT and stanza.name in STANZAS:
         raise StreamError("not-authorized", "Log in and bind a resource first")
-    if stanza.ns in (NS_SASL, NS_TLS):
+    if stanza.ns in (NS_SASL, NS_SASL2, NS_TLS):
         raise StreamError("policy-violation", f"<{stanza.name}/> does not belong here")
     raise StreamError("unsupported-stanza-type")
 
@@ -86,8 +89,23 @@ def _start_tls(stream: ClientStream, stanza: Stanza) -> None:
 
 
 def _log_in(stream: ClientStream, stanza: Stanza) -> None:
-    if stream.login is None:
+    if not isinstance(stream.login, StreamLogin):
         stream.login = StreamLogin(stream)
+    stream.login.receive(stanza)
+
+
+def _authenticate(stream: ClientStream, stanza: Stanza) -> None:
+    """Log in by XEP-0388, while a module for that is on."""
+    logins = stream.host.query(ILogins)
+    if logins is None:
+        refuse(stanza)
+    stream.login = logins.begin(stream)
+    stream.login.receive(stanza)
+
+
+def _go_on(stream: ClientStream, stanza: Stanza) -> None:
+    """Go on with a login by XEP-0388."""
+    assert stream.login is not None
     stream.login.receive(stanza)
 
 
@@ -132,6 +150,11 @@ NEGOTIATION: dict[tuple[State, str, str], Step] = {
     (State.NEGOTIATING, NS_SASL, "auth"): _log_in,
     (State.NEGOTIATING, NS_SASL, "response"): _log_in,
     (State.NEGOTIATING, NS_SASL, "abort"): _log_in,
+    (State.NEGOTIATING, NS_SASL2, "authenticate"): _authenticate,
+    (State.AUTHENTICATING, NS_SASL2, "response"): _go_on,
+    (State.AUTHENTICATING, NS_SASL2, "abort"): _go_on,
+    (State.AUTHENTICATING, NS_SASL2, "next"): _go_on,
+    (State.AUTHENTICATING, NS_SASL2, "task-data"): _go_on,
     (State.NEGOTIATING, NS_CLIENT, "iq"): _register,
     (State.AUTHENTICATED, NS_CLIENT, "iq"): _bind,
 }

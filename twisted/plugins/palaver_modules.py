@@ -40,6 +40,12 @@ blocking = ModuleMaker(
     "Nothing comes from whom somebody has blocked, and nothing goes there",
     (Xep(191, "1.3"),),
 )
+bind2 = ModuleMaker(
+    "mod_bind2",
+    f"{_XEPS}.bind2.Bind2",
+    "A resource, and what is wanted for the session, within the login",
+    (Xep(386, "1.1.0"),),
+)
 caps = ModuleMaker(
     "mod_caps",
     f"{_XEPS}.caps.Capabilities",
@@ -100,6 +106,12 @@ extdisco = ModuleMaker(
     "Which relays for calls there are, with credentials that expire",
     (Xep(215, "1.0.0", "partial"),),
     default=False,
+)
+fast_auth_token = ModuleMaker(
+    "mod_fast_auth_token",
+    f"{_XEPS}.fast_auth_token.FastAuthToken",
+    "Tokens by which clients come back in one round trip, without the password",
+    (Xep(484, "0.2.0"),),
 )
 filter_chatstates = ModuleMaker(
     "mod_filter_chatstates",
@@ -236,6 +248,18 @@ roster = ModuleMaker(
     f"{_XEPS}.roster.Roster",
     "The contact list, with versions",
     (Xep(237, "1.3"),),
+)
+sasl2 = ModuleMaker(
+    "mod_sasl2",
+    f"{_XEPS}.sasl2.ExtensibleSasl",
+    "Logins with fewer round trips, and all that is wanted with them",
+    (Xep(388, "1.0.4"),),
+)
+scram_upgrade = ModuleMaker(
+    "mod_scram_upgrade",
+    f"{_XEPS}.scram_upgrade.ScramUpgrade",
+    "Clients bring the keys for stronger hash functions that their account lacks",
+    (Xep(480, "0.2.0"),),
 )
 sic = ModuleMaker(
     "mod_sic",
