@@ -129,7 +129,7 @@ class ItemPublished(NamedTuple):
     """An account has published an item (XEP-0163), which is stored.
 
     ``owner`` is the localpart, ``payload`` the serialised element, b"" for none. ``publisher`` is the full
-    JID of the client; None when a module did it.
+    JID of the client; None when a module did it. ``is_open`` says that everybody may see the node.
     """
 
     host: Host
@@ -138,6 +138,7 @@ class ItemPublished(NamedTuple):
     item_id: str
     payload: bytes
     publisher: str | None = None
+    is_open: bool = False
 
 
 class ItemRetracted(NamedTuple):

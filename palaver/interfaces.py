@@ -287,6 +287,9 @@ class IPrivacy(Interface):
         Gives a bool, or a Deferred of one that fails with StorageError.
         """
 
+    def hides_nobody(local):
+        """Tell whether it is known at once that `hidden_from` says no to everybody."""
+
 
 class IPersonalEventing(Interface):
     """What accounts publish about themselves (XEP-0163), for modules. Every method gives a Deferred.

@@ -195,6 +195,9 @@ class PepVCardAvatar(Module):
         follow = _FOLLOWED.get(event.node)
         if follow is None or event.publisher is None or not event.payload:
             return None
+        # The metadata follow the node with the data.
+        if self.settings.only_open and not event.is_open and event.node != NS_METADATA:
+            return None
         work = partial(follow, self, event.owner, parse_element(event.payload))
         return Deferred.fromCoroutine(self._turns.take(event.owner, work))
 
@@ -215,7 +218,7 @@ class PepVCardAvatar(Module):
                 await self._set_photo(local, None)
             return
         found = avatars.published_here(metadata)
-        if found is None or not await self._is_public(local, NS_DATA):
+        if found is None or not await self._shows_data(local):
             return
         items = await self.host.query(IPersonalEventing).items(local, NS_DATA, [found[0]])
         photo = avatars.read(parse_element(items[0].payload), *found) if items else None
@@ -227,17 +230,16 @@ class PepVCardAvatar(Module):
         await self._changed(local, photo)
 
     async def _follow_nick(self, local: str, nick: domish.Element) -> None:
-        if await self._is_public(local, NS_NICK):
-            await self._change_card(local, partial(_replace_nick, nick=str(nick)))
+        await self._change_card(local, partial(_replace_nick, nick=str(nick)))
 
     async def _follow_vcard4(self, local: str, newer: domish.Element) -> None:
-        if (newer.uri, newer.name) == (NS_VCARD4, "vcard") and await self._is_public(local, VCARD4_NODE):
+        if (newer.uri, newer.name) == (NS_VCARD4, "vcard"):
             await self._change_card(local, partial(follow_vcard4, newer=newer))
 
-    async def _is_public(self, local: str, node: str) -> bool:
+    async def _shows_data(self, local: str) -> bool:
         if not self.settings.only_open:
             return True
-        found = await self.host.query(IPersonalEventing).configuration(local, node)
+        found = await self.host.query(IPersonalEventing).configuration(local, NS_DATA)
         return found is not None and found["access_model"] == "open"
 
     async def _change_card(self, local: str, change: Callable[[domish.Element], None]) -> None:

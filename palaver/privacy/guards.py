@@ -269,6 +269,10 @@ class Guards:
 
     # -- IPrivacy ----------------------------------------------------------------------------
 
+    def hides_nobody(self, local: str) -> bool:
+        """See IPrivacy."""
+        return local in self.host.users and local not in self._unread and local not in self.accounts
+
     def hidden_from(self, local: str, other: JID) -> bool | Deferred[bool]:
         """See IPrivacy."""
 

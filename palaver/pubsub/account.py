@@ -24,6 +24,7 @@ from palaver.storage import Document
 
 if TYPE_CHECKING:
     from palaver.routing.host import Host
+    from palaver.routing.sessions import Session
 
 NOTIFY = "+notify"
 # Nodes may come and go between a login's query and its end; of so many accounts the changes are known.
@@ -206,7 +207,15 @@ class AccountSpace(Space):
         """See Space."""
         publisher = by.full if by is not None else None
         return self.host.events.fire(
-            ItemPublished(self.host, self.address.local, node.name, item.id, item.payload, publisher)
+            ItemPublished(
+                self.host,
+                self.address.local,
+                node.name,
+                item.id,
+                item.payload,
+                publisher,
+                node.config["access_model"] == "open",
+            )
         )
 
     def retracted(self, node: Node, item_id: str | None) -> Awaitable[object] | None:
@@ -221,29 +230,48 @@ class AccountSpace(Space):
         hidden: bool | Awaitable[bool] = privacy.hidden_from(self.address.local, parse(bare))
         return hidden
 
+    def hides_nobody(self) -> bool:
+        """See Space."""
+        privacy = self.host.query(IPrivacy)
+        return privacy is None or bool(privacy.hides_nobody(self.address.local))
+
     # -- who is notified --------------------------------------------------------------------
 
-    async def implicit(self, node: Node) -> Iterable[str]:
+    async def implicit(self, node: Node) -> tuple[list[Session], list[str]]:
         """See Space: those resources of the account and its contacts that have asked for the node."""
         capabilities = self.host.query(ICapabilities)
         if capabilities is None:
-            return ()
-        users, wanted = self.host.users, node.name + NOTIFY
-        user = users.get(self.address.local)
-        roster = user.roster if user is not None else await rosters(self.host).load(self.address.local)
-        clients = [session.jid.full for session in user.available()] if user is not None else []
+            return [], []
+        users, domain, wanted = self.host.users, self.host.domain, node.name + NOTIFY
+        features, local = capabilities.features, self.address.local
+        user = users.get(local)
+        roster = user.roster if user is not None else await rosters(self.host).load(local)
+        sessions = (
+            [session for session in user.available() if wanted in (features(session.jid.full) or ())]
+            if user is not None
+            else []
+        )
+        everybody = not node.affiliations and node.config["access_model"] in ("open", "presence")
+        elsewhere: list[str] = []
+        # Run for each contact at each publication: nothing is called here that can be looked up.
         for item in roster.items.values():
-            if item.subscription not in SEES_US:
+            if item.subscription not in SEES_US or not (everybody or may_see(node, item)):
                 continue
-            local, _, domain = item.jid.partition("@")
-            if domain != self.host.domain:
-                online = self._accounts.remote.of(item.jid, self.address.local)
-            else:
-                contact = users.get(local)
-                online = [session.jid.full for session in contact.available()] if contact is not None else []
-            if online and may_see(node, item):
-                clients += online
-        return [full for full in clients if wanted in (capabilities.features(full) or ())]
+            local_part, _, item_domain = item.jid.partition("@")
+            if item_domain != domain:
+                elsewhere += [
+                    full
+                    for full in self._accounts.remote.of(item.jid, local)
+                    if wanted in (features(full) or ())
+                ]
+                continue
+            contact = users.get(local_part)
+            if contact is None:
+                continue
+            for session in contact.sessions.values():
+                if session.presence is not None and wanted in (features(session.jid.full) or ()):
+                    sessions.append(session)
+        return sessions, elsewhere
 
 
 def may_see(node: Node, item: RosterItem) -> bool:

@@ -69,10 +69,11 @@ async def forget(space: Space, bare: str, node: Node) -> None:
 async def tell_owners(space: Space, node: Node, held: Subscription) -> None:
     """Tell the owners of a subscription that came or went, if they want that (section 8.8.4)."""
     if node.config["notify_sub"]:
-        owners: notices.Recipients = dict.fromkeys(space.owners(node), ())
+        owners = notices.Audience(dict.fromkeys(space.owners(node), ()))
         await notices.done(await notices.Notice(space, node, describe(node.name, held)).send(owners))
 
 
 async def tell_subscriber(space: Space, node: Node, held: Subscription) -> None:
     """Tell a subscriber of another state of the subscription (section 12.13)."""
-    await notices.done(await notices.Notice(space, node, describe(node.name, held)).send({held.jid: ()}))
+    told = notices.Audience({held.jid: ()})
+    await notices.done(await notices.Notice(space, node, describe(node.name, held)).send(told))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.task import deferLater
@@ -17,9 +17,11 @@ from palaver.pubsub.node import Node, Subscription, depth
 from palaver.pubsub.store import Item
 from palaver.stanza import NS_CLIENT, Child, Stanza, start_attributes
 from palaver.times import stamp
+from palaver.waiting import settled
 
 if TYPE_CHECKING:
     from palaver.pubsub.space import Space
+    from palaver.routing.sessions import Session
 
 NS_SHIM = "http://jabber.org/protocol/shim"
 NS_DELAY = "urn:xmpp:delay"
@@ -34,6 +36,13 @@ Headers = tuple[tuple[str, str], ...]
 """Names and values of SHIM headers (XEP-0131)."""
 Recipients = dict[str, Headers]
 """By full or bare JID, which is prepared."""
+
+
+class Audience(NamedTuple):
+    """Who is told: addresses, and sessions of this host that are not among them."""
+
+    addresses: Recipients
+    sessions: Sequence[Session] = ()
 
 
 # -- what is said -----------------------------------------------------------------------
@@ -98,13 +107,34 @@ class Notice:
             return False
         return session.send(self.to(full), b"%b%b%b" % (self._head, attribute(full).encode(), self._tail))
 
-    async def send(self, recipients: Recipients) -> list[Deferred[Any]]:
+    def _send_to_sessions(self, sessions: Sequence[Session]) -> list[str]:
+        """Send it to sessions of this host; gives the addresses of those whose messages a module looks at."""
+        pipeline, head, tail = self._space.host.pipeline, self._head, self._tail
+        if "message" in pipeline.to_user or "message" in pipeline.to_session:
+            return [session.jid.full for session in sessions]
+        others = []
+        for session in sessions:
+            stream = session.stream
+            if stream is None or session.user.pipeline is not pipeline:
+                others.append(session.jid.full)
+            else:
+                stream.write(b"%b%b%b" % (head, attribute(session.jid.full).encode(), tail))
+        return others
+
+    async def send(self, audience: Audience) -> list[Deferred[Any]]:
         """Send it to everybody; gives what is still being stored.
 
         Lets others have a turn when there are many.
         """
         waiting: list[Deferred[Any]] = []
         clock: Any = self._space.host.clock
+        recipients, sessions = audience.addresses, audience.sessions
+        for first in range(0, len(sessions), MAX_PER_TURN):
+            if first:
+                await deferLater(clock, 0)
+            others = self._send_to_sessions(sessions[first : first + MAX_PER_TURN])
+            if others:
+                recipients = {**recipients, **dict.fromkeys(others, ())}
         for number, (recipient, headers) in enumerate(recipients.items(), 1):
             if headers or not self._send_here(recipient):
                 answer = self._space.send(self.to(recipient, headers))
@@ -124,21 +154,20 @@ async def done(waiting: list[Deferred[Any]]) -> None:
 # -- who is told ------------------------------------------------------------------------
 
 
-async def about_items(space: Space, node: Node) -> Recipients:
+NOBODY = Audience({})
+
+
+async def about_items(space: Space, node: Node) -> Audience:
     """Give who is told of what happens to a node's items. Raises StorageError."""
     if not node.config["deliver_notifications"]:
-        return {}
+        return NOBODY
     found = await _subscribed(space, node, node, 0, "items")
     if space.has_collections and node.parents:
         await _add_above(space, node, "items", found)
-    for full in await space.implicit(node):
-        # One notification for each resource, however many reasons there are.
-        if full not in found and full.partition("/")[0] not in found:
-            found[full] = ()
-    return await _not_hidden(space, found)
+    return await _with_implicit(space, node, found)
 
 
-async def about_node(space: Space, node: Node, *, with_pending: bool = False) -> Recipients:
+async def about_node(space: Space, node: Node, *, with_pending: bool = False) -> Audience:
     """Give who is told of what happens to a node itself. Raises StorageError."""
     found = await _subscribed(space, node, node, 0, "items")
     if with_pending:
@@ -146,26 +175,38 @@ async def about_node(space: Space, node: Node, *, with_pending: bool = False) ->
             found.setdefault(held.jid, ())
     if space.has_collections and node.parents:
         await _add_above(space, node, "nodes", found)
-    for full in await space.implicit(node):
+    return await _with_implicit(space, node, found)
+
+
+async def _with_implicit(space: Space, node: Node, found: Recipients) -> Audience:
+    """Add those who have not subscribed and are told all the same; leave out those who are shut out."""
+    sessions, elsewhere = await space.implicit(node)
+    if found:
+        # One notification for each resource, however many reasons there are.
+        sessions = [
+            session for session in sessions if session.jid.full not in found and session.jid.bare not in found
+        ]
+        elsewhere = [full for full in elsewhere if full.partition("/")[0] not in found]
+    for full in elsewhere:
         found.setdefault(full, ())
-    return await _not_hidden(space, found)
+    # Known at once for nearly every account; asking for each recipient would cost more than sending.
+    if space.hides_nobody():
+        return Audience(found, sessions)
+    return Audience(
+        {to: headers for to, headers in found.items() if not await _is_hidden(space, to.partition("/")[0])},
+        [session for session in sessions if not await _is_hidden(space, session.jid.bare)],
+    )
 
 
-async def _not_hidden(space: Space, found: Recipients) -> Recipients:
-    shown: Recipients = {}
-    for to, headers in found.items():
-        hidden = space.hides_from(to.partition("/")[0])
-        # Known at once for nearly everybody; waiting for that would cost more than sending.
-        if not (hidden if isinstance(hidden, bool) else await hidden):
-            shown[to] = headers
-    return shown
+async def _is_hidden(space: Space, bare: str) -> bool:
+    return await settled(space.hides_from(bare))
 
 
-async def above(space: Space, node: Node) -> Recipients:
+async def above(space: Space, node: Node) -> Audience:
     """Give who is told of a new node in a collection. Raises StorageError."""
     found: Recipients = {}
     await _add_above(space, node, "nodes", found)
-    return found
+    return Audience(found)
 
 
 async def _add_above(space: Space, node: Node, about: str, found: Recipients) -> None:

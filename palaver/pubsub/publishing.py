@@ -199,13 +199,13 @@ async def _oldest(space: Space, node: Node, number: int, but: str) -> list[str]:
 
 
 async def _notify(space: Space, node: Node, item: Item, has_item: bool) -> list[Deferred[Any]]:
-    recipients = await notices.about_items(space, node)
-    if not recipients:
+    audience = await notices.about_items(space, node)
+    if not audience.addresses and not audience.sessions:
         return []
     inner = (
         notices.encode_item(item, node, payload=bool(node.config["deliver_payloads"])) if has_item else b""
     )
-    return await notices.Notice(space, node, notices.items(node.name, inner)).send(recipients)
+    return await notices.Notice(space, node, notices.items(node.name, inner)).send(audience)
 
 
 async def _notify_gone(space: Space, node: Node, gone: list[str]) -> list[Deferred[Any]]:

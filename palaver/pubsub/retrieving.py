@@ -140,4 +140,4 @@ async def send_newest(space: Space, node: Node, recipient: str) -> None:
     if item is not None:
         inner = notices.encode_item(item, node, payload=bool(node.config["deliver_payloads"]))
         notice = notices.Notice(space, node, notices.items(node.name, inner), storage_ids.to_time(item.rank))
-        await notices.done(await notice.send({recipient: ()}))
+        await notices.done(await notice.send(notices.Audience({recipient: ()})))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from twisted.internet.defer import Deferred
@@ -198,9 +198,16 @@ class Space:
         """Give the nodes that somebody is affiliated with or subscribed to."""
         raise NotImplementedError
 
-    async def implicit(self, node: Node) -> Iterable[str]:
-        """Give the full JIDs that are notified without a subscription. Raises StorageError."""
-        return ()
+    async def implicit(self, node: Node) -> tuple[list[Session], list[str]]:
+        """Give who is notified without a subscription: sessions of this host, and full JIDs elsewhere.
+
+        Raises StorageError.
+        """
+        return [], []
+
+    def hides_nobody(self) -> bool:
+        """Tell whether it is known at once that `hides_from` says no to everybody."""
+        return True
 
     def hides_from(self, bare: str) -> bool | Awaitable[bool]:
         """Tell whether the owner has shut somebody out of everything. Raises StorageError."""
