@@ -36,6 +36,9 @@ log = Log("c2s")
 NS_FAST = "urn:xmpp:fast:0"
 NS_BIND2 = "urn:xmpp:bind:0"
 
+# That of XML 1.0 section 2.3; other languages' spaces are text.
+WHITE_SPACE = " \t\r\n"
+
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 
 
@@ -298,12 +301,12 @@ async def guarded(handler: Any, *arguments: Any) -> bytes | None:
 
 def text_of(node: Element) -> str:
     """Give the text right inside an element, without white space around it."""
-    return "".join(child for child in node.children if isinstance(child, str)).strip()
+    return "".join(child for child in node.children if isinstance(child, str)).strip(WHITE_SPACE)
 
 
 def _data(text: str) -> bytes:
     """Decode base64 (section 2.2); raises SaslFailure."""
-    return decode_base64(text.strip())
+    return decode_base64(text.strip(WHITE_SPACE))
 
 
 def _client(agent: Element) -> str | None:
