@@ -312,3 +312,49 @@ class BindingTests(ScramTestCase):
             self.assertEqual(
                 self.fails(self.begin(mechanism, self.facts), client.first())[0], "malformed-request"
             )
+
+
+class DowngradeTests(ScramTestCase):
+    """What was offered is hashed into the exchange (XEP-0474)."""
+
+    def hash(self, facts: Facts, mechanism: str = "SCRAM-SHA-1", digest: str = "sha1") -> str | None:
+        """Give what the server says about its offers."""
+        client = ScramClient(digest=digest, header="p=tls-exporter,," if "PLUS" in mechanism else "n,,")
+        challenge = self.challenge(self.begin(mechanism, facts), client.first()).decode()
+        return dict(part.split("=", 1) for part in challenge.split(",")).get("h")
+
+    def test_vector(self) -> None:
+        """The example of section 5.3."""
+        bindings = {"tls-server-end-point": bytes, "tls-exporter": lambda: b"channel"}
+        facts = Facts("example.org", True, bindings, offered=("SCRAM-SHA-1", "SCRAM-SHA-1-PLUS"))
+        self.assertEqual(self.hash(facts, "SCRAM-SHA-1-PLUS"), "G6k/rBLDqgOhRRaCuuatSDFkJ08=")
+
+    def test_every_part_counts(self) -> None:
+        """Another mechanism or channel binding, and another hash function, make another hash."""
+        offers = [("SCRAM-SHA-1",), ("PLAIN", "SCRAM-SHA-1"), ("SCRAM-SHA-1", "SCRAM-SHA-1-PLUS")]
+        rows = [Facts("example.org", True, {}, offered=offer) for offer in offers]
+        rows += [BOUND._replace(offered=offer) for offer in offers[2:]]
+        found = {self.hash(facts) for facts in rows}
+        found.add(self.hash(rows[0], "SCRAM-SHA-256", "sha256"))
+        self.assertEqual(len(found), 5)
+
+    def test_order(self) -> None:
+        """The order in which mechanisms stand does not count."""
+        rows = [
+            FACTS._replace(offered=offer) for offer in (("PLAIN", "SCRAM-SHA-1"), ("SCRAM-SHA-1", "PLAIN"))
+        ]
+        self.assertEqual(self.hash(rows[0]), self.hash(rows[1]))
+
+    def test_bindings_without_use(self) -> None:
+        """Channel bindings that were not announced do not count."""
+        offer = ("SCRAM-SHA-1",)
+        self.assertEqual(self.hash(BOUND._replace(offered=offer)), self.hash(FACTS._replace(offered=offer)))
+
+    def test_login(self) -> None:
+        """A client signs the hash with the rest, and gets in; one that saw another hash does not."""
+        facts = FACTS._replace(offered=("SCRAM-SHA-1",))
+        self.assertEqual(self.log_in(ScramClient(), self.begin(facts=facts)).local, "romeo")
+        exchange, client = self.begin(facts=facts), ScramClient()
+        challenge = self.challenge(exchange, client.first())
+        forged = challenge[:-4] + b"AAA="
+        self.assertEqual(self.fails(exchange, client.final(forged))[0], "not-authorized")
