@@ -597,6 +597,15 @@ class IRosters(Interface):
         """End the Roster of an account that is gone, if it is in use, and give it to nobody any more."""
 
 
+class ISharedContacts(Interface):
+    """What an IRosters provides too when contacts can be put into rosters without being stored there."""
+
+    sharing = Attribute("A palaver.routing.sharing.Sharing; rosters that are given from now on have it.")
+
+    def in_use():
+        """Give the localparts of the accounts whose rosters somebody works with."""
+
+
 # -- storage: four kinds ----------------------------------------------------------------
 
 

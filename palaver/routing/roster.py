@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from palaver.markup import element, escape
 
@@ -63,6 +64,9 @@ INBOUND = _table("""
 """)
 
 SUBSCRIPTION_TYPES = frozenset(OUTBOUND)
+
+# Most rosters hold nothing but the account's own contacts.
+NO_SHARES: Mapping[str, Any] = MappingProxyType({})
 
 
 class RosterItem(NamedTuple):
@@ -142,16 +146,21 @@ class Roster:
     """An account's contacts, as they are committed.
 
     ``version`` grows with every change. ``lock`` is there while a change is under way, see
-    `palaver.routing.rosters.changing`. ``gone`` is True once the account is.
+    `palaver.routing.rosters.changing`. ``gone`` is True once the account is. ``shares``, ``below`` and
+    ``stamp`` are those of `palaver.routing.sharing`: shared contacts, what the account itself holds about
+    them, and their part of the version.
     """
 
-    __slots__ = ("__weakref__", "_encoded", "gone", "items", "lock", "version")
+    __slots__ = ("__weakref__", "_encoded", "below", "gone", "items", "lock", "shares", "stamp", "version")
 
     def __init__(self, items: Iterable[RosterItem] = (), version: int = 0) -> None:
         self.items = {item.jid: item for item in items}
         self.version = version
         self.lock: DeferredLock | None = None
         self.gone = False
+        self.shares: Mapping[str, Any] = NO_SHARES
+        self.below: Mapping[str, RosterItem] = NO_SHARES
+        self.stamp = 0
         self._encoded: bytes | None = None
 
     def item(self, jid: str) -> RosterItem:
@@ -173,6 +182,7 @@ class Roster:
     def end(self) -> None:
         """Forget everything: whoever still holds the roster of an account that is gone sees nobody in it."""
         self.items = {}
+        self.shares = self.below = NO_SHARES
         self.gone = True
         self._encoded = None
 

@@ -12,13 +12,15 @@ from twisted.internet.defer import Deferred, DeferredLock, succeed
 from zope.interface import implementer
 
 from palaver.errors import StanzaError
-from palaver.interfaces import IRosters
+from palaver.interfaces import IRosters, ISharedContacts
 from palaver.routing.roster import Roster, RosterItem, query
+from palaver.routing.sharing import NOTHING_SHARED, Sharing, own_item, share, shown
 from palaver.stanza import make
 from palaver.storage import Batch, Document, Json
 
 if TYPE_CHECKING:
     from palaver.routing.host import Host
+    from palaver.routing.users import User
 
 KIND_ITEM = "roster"
 KIND_STATE = "roster-state"
@@ -40,7 +42,7 @@ MAX_SHARED_TEXTS = 16384
 T = TypeVar("T")
 
 
-@implementer(IRosters)
+@implementer(IRosters, ISharedContacts)
 class StoredRosters:
     """The rosters of one host as documents: one a contact, and one with the version."""
 
@@ -51,6 +53,7 @@ class StoredRosters:
         # Whoever works with a roster works with the same one.
         self._rosters: WeakValueDictionary[str, Roster] = WeakValueDictionary()
         self._versions: dict[str, int] = {}
+        self.sharing: Sharing = NOTHING_SHARED
 
     def load(self, local: str, documents: Sequence[Document] | None = None) -> Deferred[Roster]:
         """Give an account's roster; ``documents`` is what the login read, of `ROSTER_KINDS` at least.
@@ -63,7 +66,7 @@ class StoredRosters:
         if documents is not None:
             roster = from_documents(documents)
             if roster.version >= self._versions.get(local, 0):
-                self._rosters[local] = roster
+                self._rosters[local] = self._shared(local, roster)
                 return succeed(roster)
         return Deferred.fromCoroutine(self._read(local))
 
@@ -73,7 +76,17 @@ class StoredRosters:
             roster = from_documents(await self._storage.documents.list(self._domain, local, ROSTER_KINDS))
             if self._versions.get(local) == known:
                 # Somebody else may have read it at the same time, and changed it since.
-                return self._rosters.setdefault(local, roster)
+                return self._rosters.setdefault(local, self._shared(local, roster))
+
+    def _shared(self, local: str, roster: Roster) -> Roster:
+        shares = self.sharing.of(local)
+        if shares:
+            share(roster, shares)
+        return roster
+
+    def in_use(self) -> list[str]:
+        """See ISharedContacts."""
+        return list(self._rosters)
 
     def save(
         self, local: str, roster: Roster, changed: Iterable[RosterItem], removed: Iterable[str] = ()
@@ -82,15 +95,18 @@ class StoredRosters:
 
         The roster itself is left as it is. Fails with StorageError, and nothing is stored then.
         """
-        version = (roster.version or secrets.randbits(FIRST_VERSION_BITS)) + 1
+        version = (roster.version - roster.stamp or secrets.randbits(FIRST_VERSION_BITS)) + 1
         batch = Batch()
-        for item in changed:
-            batch.put(self._domain, local, KIND_ITEM, item.jid, _to_json(item))
+        for item in [own_item(roster, item) for item in changed]:
+            if item.kept:
+                batch.put(self._domain, local, KIND_ITEM, item.jid, _to_json(item))
+            else:
+                batch.delete(self._domain, local, KIND_ITEM, item.jid)
         for jid in removed:
             batch.delete(self._domain, local, KIND_ITEM, jid)
         batch.put(self._domain, local, KIND_STATE, "", {"version": version})
         waiting: Deferred[Any] = self._storage.write(batch)
-        return waiting.addCallback(lambda _: self._saved(local, version))
+        return waiting.addCallback(lambda _: self._saved(local, version) + roster.stamp)
 
     def forget(self, local: str) -> None:
         """See IRosters."""
@@ -187,12 +203,18 @@ async def store(host: Host, local: str, roster: Roster, item: RosterItem) -> Non
     if item.kept and (item.jid not in roster.items or roster.items[item.jid].listed != item.listed):
         _check_room(roster, item, here.max_items if item.listed else MAX_REQUESTS)
     changed, gone = ([item], []) if item.kept else ([], [item.jid])
-    roster.apply(changed, gone, await here.save(local, roster, changed, gone))
+    version = await here.save(local, roster, changed, gone)
+    if item.jid in roster.shares:
+        own = own_item(roster, item)
+        roster.below = {**roster.below, item.jid: own}
+        changed, gone = [shown(roster, own)], []
+    roster.apply(changed, gone, version)
 
 
 def _check_room(roster: Roster, item: RosterItem, limit: int) -> None:
-    """Refuse one item too many: contacts and strangers' requests are counted apart."""
-    if sum(other.listed == item.listed for other in roster.items.values()) >= limit:
+    """Refuse one item too many: contacts and strangers' requests are counted apart, shared ones never."""
+    shares = roster.shares
+    if sum(o.listed == item.listed and o.jid not in shares for o in roster.items.values()) >= limit:
         what = "contacts" if item.listed else "requests"
         raise StanzaError("policy-violation", f"A roster has at most {limit} {what}")
 
@@ -207,8 +229,23 @@ def push(host: Host, local: str, roster: Roster, item: bytes) -> None:
     user = host.users.get(local)
     if user is None:
         return
-    payload = query(roster.version, item)
+    _push(user, query(roster.version, item), f"push-{roster.version}")
+
+
+def push_all(host: Host, local: str, roster: Roster, items: Sequence[bytes], before: int) -> None:
+    """Send what one change has made of several items; ``before`` is the version that clients have.
+
+    The new version comes with the last one: a client whose connection ends before asks for all of it.
+    """
+    user = host.users.get(local)
+    if user is None:
+        return
+    for number, item in enumerate(items, 1):
+        version = roster.version if number == len(items) else before
+        _push(user, query(version, item), f"push-{roster.version}-{number}")
+
+
+def _push(user: User, payload: bytes, id: str) -> None:
     for session in list(user.sessions.values()):
         if session.roster_interested:
-            attrs = {"type": "set", "id": f"push-{roster.version}", "to": session.jid.full}
-            session.send(make("iq", attrs, payload))
+            session.send(make("iq", {"type": "set", "id": id, "to": session.jid.full}, payload))

@@ -20,6 +20,8 @@ from palaver.routing import announce
 from palaver.routing.failures import failed
 from palaver.routing.roster import INBOUND, OUTBOUND, SEEN_BY_US, SEES_US, Roster, RosterItem, removed
 from palaver.routing.rosters import changing, push, store
+from palaver.routing.sharing import is_mutual, own_item
+from palaver.routing.sharing import shown as shown_item
 from palaver.stanza import Stanza, from_element
 from palaver.tree import parse_element
 
@@ -159,6 +161,8 @@ def _shown(host: Host, local: str, contact: str) -> Callable[[], list[Stanza]]:
 async def _sent(host: Host, local: str, roster: Roster, stanza: Stanza) -> FollowUps:
     """Change the roster for what the account sends (RFC 6121 sections 3.1.2, 3.1.5, 3.2.2, 3.3.2, 3.4)."""
     kind, contact = stanza.attrs["type"], stanza.attrs["to"]
+    if is_mutual(roster, contact):
+        return []
     old = roster.item(contact)
     state, travels = OUTBOUND[kind][old.state]
     new = old.after(state)
@@ -206,7 +210,7 @@ async def _arrived(host: Host, local: str, roster: Roster, stanza: Stanza) -> Fo
     if kind == "subscribe":
         return await _asked(host, local, roster, old, stanza)
     state, travels = INBOUND[kind][old.state]
-    if not travels:
+    if not travels or is_mutual(roster, contact):
         return []
     new = old.after(state)
     await store(host, local, roster, new)
@@ -266,6 +270,8 @@ async def update(host: Host, local: str, contact: str, name: str, groups: tuple[
     async def work(roster: Roster) -> None:
         old = roster.item(contact)
         new = old._replace(name=name, groups=groups, listed=True)
+        if contact in roster.shares:
+            new = shown_item(roster, own_item(roster, new))
         if new != old:
             await store(host, local, roster, new)
         push(host, local, roster, new.encode())
@@ -283,6 +289,8 @@ async def remove(host: Host, local: str, contact: str) -> None:
         old = roster.item(contact)
         if not old.listed:
             raise StanzaError("item-not-found", type="modify")
+        if contact in roster.shares:
+            raise StanzaError("not-allowed", "The administrator has put this contact into the roster")
         await store(host, local, roster, RosterItem(contact, listed=False))
         push(host, local, roster, removed(contact))
         told = [SubscriptionChanged(local, contact, "remove")]

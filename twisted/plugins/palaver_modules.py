@@ -124,6 +124,12 @@ flexible_offline = ModuleMaker(
     "Messages that were kept, read and removed one by one",
     (Xep(13, "1.3"),),
 )
+groups = ModuleMaker(
+    "mod_groups",
+    f"{_XEPS}.groups.Groups",
+    "The members of a group are each other's contacts without asking",
+    default=False,
+)
 invisible = ModuleMaker(
     "mod_invisible",
     f"{_XEPS}.invisible.Invisible",
