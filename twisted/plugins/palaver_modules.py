@@ -161,7 +161,7 @@ mam = ModuleMaker(
     (
         Xep(59, "1.0"),
         Xep(313, "1.1.3"),
-        Xep(334, "0.4.0", "partial"),
+        Xep(334, "1.0.0", "partial"),
         Xep(359, "0.7.0"),
         Xep(424, "0.4.2"),
         Xep(431, "0.2.0"),
@@ -210,7 +210,7 @@ pep_vcard_avatar = ModuleMaker(
     "mod_pep_vcard_avatar",
     f"{_XEPS}.pep_vcard_avatar.PepVCardAvatar",
     "Old and new clients see the same avatars, in presence too",
-    (Xep(153, "1.1.1"), Xep(292, "0.11", "partial"), Xep(398, "1.0.1")),
+    (Xep(153, "1.1.1"), Xep(292, "0.12.0", "partial"), Xep(398, "1.0.0")),
 )
 ping = ModuleMaker(
     "mod_ping",
@@ -307,7 +307,7 @@ vcard = ModuleMaker(
     "mod_vcard",
     f"{_XEPS}.vcard.VCard",
     "A vCard for each account, and a search for people",
-    (Xep(54, "1.2"), Xep(55, "1.3", "partial")),
+    (Xep(54, "1.3.0"), Xep(55, "1.3", "partial")),
 )
 version = ModuleMaker(
     "mod_version",
