@@ -157,6 +157,10 @@ class NodePeer:
             since,
         )
 
+    def cut(self) -> None:
+        """Lose the connection; the client comes back by itself."""
+        self._do("cut")
+
     def expect_disconnected(self) -> None:
         """See Peer."""
         self.expect("end of the connection", lambda event: event["event"] == "disconnect")

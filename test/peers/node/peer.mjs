@@ -2,15 +2,17 @@
 //
 //   {"do": "connect", "service": "xmpp://127.0.0.1:5222", "domain": …, "username": …, "password": …}
 //   {"do": "send", "to": …, "body": …}     {"do": "add", "contact": …}     {"do": "accept", "contact": …}
-//   {"do": "roster"}                        {"do": "stop"}
+//   {"do": "roster"}                        {"do": "cut"}                   {"do": "stop"}
 //
-// It tells {"event": "online" | "refused" | "message" | "presence" | "roster" | "error" | "offline", …}.
+// It tells {"event": "online" | "refused" | "message" | "presence" | "roster" | "error" | "offline", …}, and of logins
+// by XEP-0388 {"event": "asks", "mechanism": …, "for": […]} and {"event": "success", "with": […]}.
 
 import { webcrypto } from "node:crypto";
 import readline from "node:readline";
 import { client, xml } from "@xmpp/client";
 
 const NS_ROSTER = "jabber:iq:roster";
+const NS_SASL2 = "urn:xmpp:sasl:2";
 
 // Node 18, which Debian 12 has, knows it under this name only.
 globalThis.crypto ??= webcrypto;
@@ -19,6 +21,10 @@ let xmpp;
 
 function tell(event, more = {}) {
   console.log(JSON.stringify({ event, ...more }));
+}
+
+function names(element) {
+  return element.getChildElements().map((child) => child.name);
 }
 
 function bare(address) {
@@ -37,6 +43,12 @@ const commands = {
     xmpp.on("error", (error) => tell("error", { text: String(error), condition: error.condition }));
     xmpp.on("offline", () => tell("offline"));
     xmpp.on("disconnect", () => tell("disconnect"));
+    xmpp.on("send", (sent) => {
+      if (sent.is("authenticate", NS_SASL2)) tell("asks", { mechanism: sent.attrs.mechanism, for: names(sent) });
+    });
+    xmpp.on("nonza", (came) => {
+      if (came.is("success", NS_SASL2)) tell("success", { with: names(came) });
+    });
     xmpp.on("online", async (address) => {
       await roster();
       await xmpp.send(xml("presence"));
@@ -64,6 +76,8 @@ const commands = {
     await xmpp.iqCaller.set(xml("query", { xmlns: NS_ROSTER }, xml("item", { jid: contact })));
     await xmpp.send(xml("presence", { to: contact, type: "subscribe" }));
   },
+  // Below the library's TLS there is a socket of Node's.
+  cut: () => xmpp.socket.socket.destroy(),
   accept: ({ contact }) => xmpp.send(xml("presence", { to: contact, type: "subscribed" })),
   roster,
   async stop() {
