@@ -13,6 +13,7 @@ from palaver.routing.roster import Roster
 from palaver.routing.rosters import rosters
 
 if TYPE_CHECKING:
+    from palaver.pubsub.request import Request
     from palaver.pubsub.space import Space
 
 # Whoever has one of these may see what a closed node holds.
@@ -106,3 +107,10 @@ def check_owner(space: Space, node: Node, asker: JID) -> None:
     """Refuse who does not own the node. Raises StanzaError."""
     if not space.is_owner(node, asker.bare):
         raise StanzaError("forbidden", "Only an owner may do that")
+
+
+async def owned(space: Space, request: Request) -> Node:
+    """Give the node of an owner's request. Raises StanzaError, StorageError."""
+    node = await space.get(request.nodeIdentifier)
+    check_owner(space, node, request.sender)
+    return node

@@ -9,7 +9,7 @@ from palaver.errors import StanzaError
 from palaver.interfaces import INodeType
 from palaver.jid import JID
 from palaver.markup import element
-from palaver.pubsub import config, notices, store
+from palaver.pubsub import config, graph, notices, store
 from palaver.pubsub.conditions import NS_OWNER, NS_PUBSUB, refusal, unsupported
 from palaver.pubsub.fields import Submitted, Values
 from palaver.pubsub.node import Node
@@ -38,7 +38,19 @@ async def create(space: Space, request: Request) -> bytes | None:
     await settled(tree.check_name(name, asker.bare, owners))
     submitted = request.configuration or {}
     values = _configured(space, kind, submitted)
-    await check_parents(space, name, values, asker)
+    node = await space.configuring(lambda: _create(space, name, kind, values, asker))
+    await made(space, node)
+    if request.nodeIdentifier == name:
+        return None
+    return element("pubsub", NS_PUBSUB, element("create", None, node=name))
+
+
+async def _create(space: Space, name: str, kind: INodeType, values: Values, asker: JID) -> Node:
+    """Commit a new node. Raises StanzaError, StorageError."""
+    children, parents = values.pop("children", []), values["collection"]
+    await graph.check_parents(space, name, parents if isinstance(parents, list) else [], asker)
+    wanted = children if isinstance(children, list) else []
+    moves = await graph.place(space, name, values, wanted, asker) if wanted else []
 
     async def work() -> Node:
         there = await space.load(name)
@@ -49,18 +61,17 @@ async def create(space: Space, request: Request) -> bytes | None:
         batch = Batch()
         store.put_node(batch, space.place(name), node, new=there is None)
         _own(space, batch, node, asker.bare)
+        graph.put(space, batch, moves)
         try:
             await space.store.write(batch)
         except Conflict:
             raise StanzaError("conflict", "There is such a node") from None
         node.count = 0
+        graph.take_over(moves)
         space.cache.put(space.key(name), node)
         return node
 
-    await made(space, await space.turn(name, work))
-    if request.nodeIdentifier == name:
-        return None
-    return element("pubsub", NS_PUBSUB, element("create", None, node=name))
+    return await space.turn(name, work)
 
 
 async def automatic(space: Space, batch: Batch, name: str, by: JID | None, wanted: Submitted) -> Node:
@@ -120,9 +131,9 @@ def _kind(space: Space, name: str | None) -> INodeType:
 def _configured(space: Space, kind: INodeType, submitted: Submitted) -> Values:
     """Give the configuration of a new node. Raises StanzaError."""
     values = config.read(submitted, space.bounds)
-    if values.pop("children", []):
-        raise StanzaError("not-acceptable", "A node says itself which collections it is in")
-    if not space.has_collections and (values.get("node_type") == "collection" or values.get("collection")):
+    if not space.has_collections and (
+        values.get("node_type") == "collection" or values.get("collection") or values.get("children")
+    ):
         raise unsupported("collections")
     # What the config file says is meant for the first kind, whatever that is like by itself.
     meant = space.defaults if kind is next(iter(space.kinds.values())) else {}
@@ -137,49 +148,3 @@ def default(space: Space, request: Request) -> bytes:
         raise unsupported("collections")
     values = _configured(space, kind, {"node_type": [node_type]})
     return element("pubsub", NS_OWNER, element("default", None, config.form(values)))
-
-
-# -- collections ---------------------------------------------------------------------------
-
-
-async def check_parents(space: Space, name: str, values: Values, asker: JID) -> None:
-    """Refuse collections that a node cannot be put into (XEP-0248 section 7.3).
-
-    Raises StanzaError, StorageError.
-    """
-    parents = values["collection"]
-    for parent in parents if isinstance(parents, list) else []:
-        collection = await space.find(parent)
-        if collection is None or collection.moved:
-            raise StanzaError("item-not-found", f"There is no collection {parent}")
-        if not collection.is_collection:
-            raise StanzaError("not-allowed", f"{parent} is no collection")
-        _check_association(space, collection, asker)
-        if parent == name or await _is_below(space, collection, name):
-            raise StanzaError("not-acceptable", "A collection is not inside of itself")
-        await _check_room(space, collection)
-
-
-def _check_association(space: Space, collection: Node, asker: JID) -> None:
-    policy, listed = (collection.config[f"children_association_{what}"] for what in ("policy", "whitelist"))
-    allowed = policy == "all" or (policy == "whitelist" and isinstance(listed, list) and asker.bare in listed)
-    if not allowed and not space.is_owner(collection, asker.bare):
-        raise StanzaError("forbidden", "You may not put nodes into this collection")
-
-
-async def _is_below(space: Space, node: Node, name: str) -> bool:
-    """Tell whether a node is somewhere inside of the collection ``name``."""
-    seen, names = {node.name}, node.parents
-    for _ in range(notices.MAX_LEVELS):
-        if name in names:
-            return True
-        found = [await space.find(parent) for parent in names if parent not in seen]
-        seen.update(names)
-        names = [parent for above in found if above is not None for parent in above.parents]
-    return bool(names)
-
-
-async def _check_room(space: Space, collection: Node) -> None:
-    most = collection.config["children_max"]
-    if isinstance(most, int) and len(await space.nodes(collection.name, "", most + 1)) >= most:
-        raise refusal("conflict", "max-nodes-exceeded", f"The collection holds at most {most} nodes")

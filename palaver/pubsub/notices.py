@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.task import deferLater
 
 from palaver.markup import attribute, element, escape
-from palaver.pubsub import access
+from palaver.pubsub import access, graph
 from palaver.pubsub.conditions import NS_EVENT
 from palaver.pubsub.node import Node, Subscription, depth
 from palaver.pubsub.store import Item
@@ -28,8 +28,6 @@ NS_DELAY = "urn:xmpp:delay"
 
 # More notifications than this fill a turn of the reactor.
 MAX_PER_TURN = 200
-# A collection may be in others, and those in others again; no further than this.
-MAX_LEVELS = 16
 _ALL_SHOWS = 5
 
 Headers = tuple[tuple[str, str], ...]
@@ -199,7 +197,7 @@ async def _with_implicit(space: Space, node: Node, found: Recipients) -> Audienc
 
 
 async def _is_hidden(space: Space, bare: str) -> bool:
-    return await settled(space.hides_from(bare))
+    return bool(await settled(space.hides_from(bare)))
 
 
 async def above(space: Space, node: Node) -> Audience:
@@ -212,7 +210,7 @@ async def above(space: Space, node: Node) -> Audience:
 async def _add_above(space: Space, node: Node, about: str, found: Recipients) -> None:
     """Add those who are subscribed to a collection that holds the node (XEP-0248 section 6.1)."""
     level, seen, names = 1, {node.name}, node.parents
-    while names and level <= MAX_LEVELS:
+    while names and level <= graph.MAX_LEVELS:
         next_names: list[str] = []
         for name in names:
             collection = await space.find(name) if name not in seen else None
@@ -241,7 +239,7 @@ async def _subscribed(space: Space, held_by: Node, node: Node, level: int, about
         and (not level or _reaches(held, level, about))
         and _present(space, node, held)
     ]
-    return dict.fromkeys(await _allowed(space, node, wanted), ())
+    return dict.fromkeys(await _allowed(space, node, wanted, level), ())
 
 
 def _reaches(held: Subscription, level: int, about: str) -> bool:
@@ -250,9 +248,12 @@ def _reaches(held: Subscription, level: int, about: str) -> bool:
     return held.option("subscription_type") in (about, "all") and (levels is None or level <= levels)
 
 
-async def _allowed(space: Space, node: Node, jids: Iterable[str]) -> list[str]:
+async def _allowed(space: Space, node: Node, jids: Iterable[str], level: int) -> list[str]:
     """Leave out who may not see the node any more (access is checked again at each delivery)."""
     model = node.config["access_model"]
+    if level and model in ("whitelist", "authorize"):
+        # They have subscribed to a collection that it is in, where nobody has let them in here.
+        return [jid for jid in jids if _is_let_in(space, node, jid.partition("/")[0])]
     if model not in ("presence", "roster"):
         return [jid for jid in jids if node.affiliation(jid.partition("/")[0]) != "outcast"]
     held = await access.owners_rosters(space, node)
@@ -264,6 +265,13 @@ async def _allowed(space: Space, node: Node, jids: Iterable[str]) -> list[str]:
         if trusted or (known != "outcast" and access.relation_refused(node, bare, held) is None):
             found.append(jid)
     return found
+
+
+def _is_let_in(space: Space, node: Node, bare: str) -> bool:
+    if space.is_owner(node, bare) or node.affiliation(bare) in access.WHITELISTED:
+        return True
+    approved = node.config["access_model"] == "authorize" and node.is_subscribed(bare)
+    return approved and node.affiliation(bare) not in ("outcast", "publish-only")
 
 
 def _present(space: Space, node: Node, held: Subscription) -> bool:

@@ -1,4 +1,4 @@
-"""What owners do with their nodes (XEP-0060 sections 8.2, 8.4, 8.8 and 8.9)."""
+"""What owners do with their nodes (XEP-0060 sections 8.4, 8.8 and 8.9)."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from twisted.internet.defer import Deferred
 from palaver.errors import StanzaError
 from palaver.jid import JID
 from palaver.markup import element
-from palaver.pubsub import access, config, creating, membership, notices, store
-from palaver.pubsub.conditions import NS_OWNER, NS_PUBSUB, refusal, unsupported
-from palaver.pubsub.fields import Values
+from palaver.pubsub import access, graph, membership, notices, store
+from palaver.pubsub.conditions import NS_OWNER, NS_PUBSUB, refusal
 from palaver.pubsub.node import AFFILIATIONS, Node, Subscription
 from palaver.stanza import make
 from palaver.storage import Batch
@@ -21,134 +20,6 @@ if TYPE_CHECKING:
     from palaver.pubsub.space import Space
 
 MAX_REDIRECT_CHARS = 1000
-# More children than this are not listed in a form.
-MAX_CHILDREN = 1000
-# What may leave a node with more items than it keeps.
-_TRIMMING = frozenset(("max_items", "persist_items"))
-
-
-async def owned(space: Space, request: Request) -> Node:
-    """Give the node of an owner's request. Raises StanzaError, StorageError."""
-    node = await space.get(request.nodeIdentifier)
-    access.check_owner(space, node, request.sender)
-    return node
-
-
-# -- configuration ---------------------------------------------------------------------------
-
-
-async def get_configuration(space: Space, request: Request) -> bytes:
-    """Give the form with the configuration (section 8.2). Raises StanzaError, StorageError."""
-    node = await owned(space, request)
-    children = None
-    if node.is_collection:
-        children = [child.name for child in await space.nodes(node.name, "", MAX_CHILDREN)]
-    form = config.form(node.config, children)
-    return element("pubsub", NS_OWNER, element("configure", None, form, node=node.name))
-
-
-async def configure(space: Space, request: Request) -> None:
-    """Change the configuration (section 8.2.4). Raises StanzaError, StorageError."""
-    if request.cancelled:
-        await owned(space, request)
-        return
-    await change(
-        space, request.nodeIdentifier, config.read(request.configuration or {}, space.bounds), request.sender
-    )
-
-
-async def change(space: Space, name: str, values: Values, by: JID) -> None:
-    """Change some fields of a configuration. Raises StanzaError, StorageError."""
-    values = {field: value for field, value in values.items() if field != "children"}
-    node = await space.get(name)
-    access.check_owner(space, node, by)
-    if values.get("collection", node.parents) != node.parents:
-        if not space.has_collections:
-            raise unsupported("collections")
-        await creating.check_parents(space, name, values, by)
-
-    async def work(node: Node) -> tuple[Node, list[str], list[Subscription]]:
-        access.check_owner(space, node, by)
-        if values.get("node_type", node.config["node_type"]) != node.config["node_type"]:
-            raise StanzaError(
-                "not-acceptable", "A leaf does not become a collection, nor the other way round"
-            )
-        old, before = node.config, node.parents
-        node.config = {**old, **values}
-        batch = Batch()
-        gone = _shut_out(space, node) if node.config["access_model"] != old["access_model"] else []
-        for held in gone:
-            store.drop_subscription(batch, space.place(name), held.subid)
-        store.put_node(batch, space.place(name), node)
-        try:
-            if any(old[field] != node.config[field] for field in _TRIMMING):
-                await _trim(space, node, batch)
-            await space.store.write(batch)
-        except BaseException:
-            node.config = old
-            raise
-        for held in gone:
-            node.drop(held.subid)
-        space.made(node)
-        return node, before, gone
-
-    node, before, gone = await space.change(name, work)
-    for held in gone:
-        await membership.tell_subscriber(space, node, held._replace(state="none"))
-    await _tell_configured(space, node)
-    await _tell_moved(space, node, before)
-
-
-def _shut_out(space: Space, node: Node) -> list[Subscription]:
-    """Give the subscriptions of those whom a whitelist leaves out (section 8.2.4)."""
-    if node.config["access_model"] != "whitelist":
-        return []
-    return [
-        held
-        for held in node.subscriptions.values()
-        if node.affiliation(held.bare) in ("none", "outcast", "publish-only")
-        and not space.is_owner(node, held.bare)
-    ]
-
-
-async def _trim(space: Space, node: Node, batch: Batch) -> None:
-    """Have the items deleted that are too many after a change; what may be very many goes piece by piece."""
-    place, most = space.place(node.name), config.limit_items(node.config, space.bounds)
-    space.cache.drop_newest(space.key(node.name))
-    if node.is_collection or most == 0:
-        store.drop_items(batch, place)
-        node.count = 0
-        return
-    count = node.count = await space.store.count(place)
-    while count > most:
-        piece = Batch()
-        for item in await space.store.page(place, min(count - most, store.PIECE)):
-            store.drop_item(piece, place, item.id)
-        await space.store.write(piece)
-        count = node.count = count - len(piece.changes)
-
-
-async def _tell_configured(space: Space, node: Node) -> None:
-    if node.config["notify_config"]:
-        form = config.form(node.config, kind="result") if node.config["deliver_payloads"] else b""
-        event = element("configuration", None, form, node=node.name)
-        await notices.done(
-            await notices.Notice(space, node, event).send(await notices.about_node(space, node))
-        )
-
-
-async def _tell_moved(space: Space, node: Node, before: list[str]) -> None:
-    """Tell a collection's subscribers that a node is put in or taken out (XEP-0248 section 6.1.3)."""
-    for what, names in (
-        ("associate", [name for name in node.parents if name not in before]),
-        ("dissociate", [name for name in before if name not in node.parents]),
-    ):
-        for name in names:
-            collection = await space.find(name)
-            if collection is not None and not collection.moved:
-                event = element("collection", None, element(what, None, node=node.name), node=name)
-                recipients = await notices.about_node(space, collection)
-                await notices.done(await notices.Notice(space, collection, event).send(recipients))
 
 
 # -- the end of a node ------------------------------------------------------------------------
@@ -163,6 +34,22 @@ async def delete(space: Space, request: Request) -> None:
 
 async def remove(space: Space, name: str, by: JID | None, redirect: str | None = None) -> None:
     """Delete a node; ``by`` None is a module for the owner. Raises StanzaError, StorageError."""
+    node, waiting = await space.configuring(lambda: _remove(space, name, by, redirect))
+    await notices.done(waiting)
+    told = space.retracted(node, None)
+    if told is not None:
+        await told
+
+
+async def _remove(
+    space: Space, name: str, by: JID | None, redirect: str | None
+) -> tuple[Node, list[Deferred[Any]]]:
+    """Commit the end of a node; those that were in it are in its place no more."""
+    node = await space.get(name)
+    if by is not None:
+        access.check_owner(space, node, by)
+    inside = await graph.children(space, name) if node.is_collection else []
+    orphans = await graph.taken_out(space, name, inside)
 
     async def work(node: Node) -> tuple[Node, list[Deferred[Any]]]:
         if by is not None:
@@ -170,18 +57,16 @@ async def remove(space: Space, name: str, by: JID | None, redirect: str | None =
         recipients = await notices.about_node(space, node, with_pending=True)
         batch = Batch()
         store.drop_node(batch, space.place(name), node, redirect)
+        graph.put(space, batch, orphans)
         await space.store.write(batch)
+        graph.take_over(orphans)
         space.cache.drop(space.key(name))
         space.unmade(node)
         inner = element("redirect", None, uri=redirect) if redirect else b""
         event = element("delete", None, inner, node=name)
         return node, await notices.Notice(space, node, event).send(recipients)
 
-    node, waiting = await space.change(name, work)
-    await notices.done(waiting)
-    told = space.retracted(node, None)
-    if told is not None:
-        await told
+    return await space.change(name, work)
 
 
 # -- subscribers --------------------------------------------------------------------------------
@@ -189,7 +74,7 @@ async def remove(space: Space, name: str, by: JID | None, redirect: str | None =
 
 async def get_subscriptions(space: Space, request: Request) -> bytes:
     """List who is subscribed (section 8.8.1). Raises StanzaError, StorageError."""
-    node = await owned(space, request)
+    node = await access.owned(space, request)
     listed = [
         element("subscription", None, jid=held.jid, subscription=held.state, subid=held.subid)
         for held in node.subscriptions.values()
@@ -249,7 +134,7 @@ def _changed(space: Space, node: Node, who: JID, state: str, subid: str | None) 
 
 async def get_affiliations(space: Space, request: Request) -> bytes:
     """List who is affiliated (section 8.9.1). Raises StanzaError, StorageError."""
-    node = await owned(space, request)
+    node = await access.owned(space, request)
     held = {**dict.fromkeys(space.owners(node), "owner"), **node.affiliations}
     inner = b"".join([element("affiliation", None, jid=bare, affiliation=held[bare]) for bare in held])
     return element("pubsub", NS_OWNER, element("affiliations", None, inner, node=node.name))

@@ -47,11 +47,13 @@ class Request(PubSubRequest):
     ``page``            palaver.rsm.PageRequest
     ``changes``         (JID, affiliation) of an owner's request; with the subid as third, for subscriptions
     ``kind``            the type of node that is to be made, or None
+    ``association``     "associate" or "dissociate", and the node that is put into a collection or taken out
     """
 
     _requestVerbMap: ClassVar[dict[tuple[str, str, str], str]] = {
         **PubSubRequest._requestVerbMap,
         ("get", NS_PUBSUB, "default"): "defaultOptions",
+        ("set", NS_OWNER, "collection"): "associate",
     }
     _parameters: ClassVar[dict[str, list[str]]] = {
         **PubSubRequest._parameters,
@@ -70,6 +72,7 @@ class Request(PubSubRequest):
         "affiliations": ["nodeOrNone"],
         "default": ["default", "kind"],
         "defaultOptions": ["nodeOrNone"],
+        "associate": ["node", "association"],
     }
 
     configuration: Texts | None = None
@@ -80,6 +83,7 @@ class Request(PubSubRequest):
     redirect: str | None = None
     page = rsm.ANY_PAGE
     kind: str | None = None
+    association = ("", "")
 
     def __init__(self, iq: Stanza) -> None:
         """Read a request. Raises StanzaError."""
@@ -187,6 +191,16 @@ class Request(PubSubRequest):
 
     def _parse_kind(self, node: domish.Element) -> None:
         self.kind = node.getAttribute("type") or None
+
+    def _parse_association(self, node: domish.Element) -> None:
+        found = [
+            (child.name, child.getAttribute("node", ""))
+            for child in node.elements()
+            if child.uri == NS_OWNER and child.name in ("associate", "dissociate")
+        ]
+        if len(found) != 1 or not found[0][1]:
+            raise StanzaError("bad-request", "This takes one node to associate or to dissociate")
+        self.association = found[0]
 
     def _form(self, node: domish.Element, form_type: str) -> Texts:
         """Give the values of the form inside; raises `StanzaError` when it is not there, or another one."""

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 # An answer is one stanza; a page ends before it gets larger than this, but has one item at least.
 MAX_PAGE_BYTES = 1024 * 1024
+# A collection is read no further than this.
+MAX_LEAVES = 100
 
 
 class _Page(NamedTuple):
@@ -35,12 +37,54 @@ async def items(space: Space, request: Request) -> bytes:
     await access.check_read(space, node, request.sender)
     _check_subid(node, request.sender, request.subscriptionIdentifier)
     if node.is_collection:
-        raise unsupported("retrieve-items", "A collection has no items; ask for those of its nodes")
+        return await _of_collection(space, node, request)
     if not node.config["persist_items"]:
         raise unsupported("persistent-items", "This node keeps no items")
     page = await _find(space, node, request)
     inner = b"".join([notices.encode_item(item, node) for item in page.items])
     return element("pubsub", NS_PUBSUB, element("items", None, inner, node=node.name) + page.rsm)
+
+
+async def _of_collection(space: Space, node: Node, request: Request) -> bytes:
+    """Give the newest items, or the named ones, of the leaves in a collection (XEP-0248 section 6.2).
+
+    Who may see the collection and not a leaf gets nothing of the leaf. Raises StanzaError, StorageError.
+    """
+    if request.page != rsm.ANY_PAGE:
+        raise unsupported("rsm", "Items of several nodes are in no order together")
+    most = space.limits.max_page_items
+    left, size = min(most, request.maxItems or most), 0
+    parts: list[bytes] = []
+    for child in await space.nodes(node.name, "", MAX_LEAVES):
+        leaf = await _readable(space, child.name, request.sender)
+        if leaf is None:
+            continue
+        if request.itemIdentifiers:
+            found = await by_ids(space, leaf, request.itemIdentifiers)
+        else:
+            found = await newest(space, leaf, left)
+        left -= len(found)
+        size += sum(len(item.payload) for item in found)
+        if left < 0 or (size > MAX_PAGE_BYTES and parts):
+            break
+        if found:
+            inner = b"".join([notices.encode_item(item, leaf) for item in found])
+            parts.append(element("items", None, inner, node=leaf.name))
+        if not left:
+            break
+    return element("pubsub", NS_PUBSUB, b"".join(parts))
+
+
+async def _readable(space: Space, name: str, asker: JID) -> Node | None:
+    """Give a leaf that keeps items and that somebody may read; else None. Raises StorageError."""
+    leaf = await space.find(name)
+    if leaf is None or leaf.moved or leaf.is_collection or not leaf.config["persist_items"]:
+        return None
+    try:
+        await access.check_read(space, leaf, asker)
+    except StanzaError:
+        return None
+    return leaf
 
 
 def _check_subid(node: Node, asker: JID, subid: str | None) -> None:

@@ -237,6 +237,14 @@ class Space:
         """Run ``work`` while nobody else works on a node; see `Turns`."""
         return self.shared.turns.take(f"{self.address.full} {name}", work)
 
+    async def configuring(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Run ``work`` while nobody else changes what nodes are like or how they hang together.
+
+        It may take turns of nodes; whoever has one of those must not come here.
+        """
+        # No node has this name.
+        return await (self.turn("", work) if self.has_collections else work())
+
     async def find(self, name: str) -> Node | None:
         """Give a node; None when there is none, or a note of where it has gone. Raises StorageError."""
         node = self.cache.get(self.key(name))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from palaver.pubsub import creating, owning, publishing, retrieving, subscribing
+from palaver.pubsub import configuring, creating, owning, publishing, retrieving, subscribing
 from palaver.pubsub.conditions import too_big
 from palaver.pubsub.space import Space
 from palaver.stanza import Stanza
@@ -19,8 +19,9 @@ VERBS: dict[str, Callable[[Space, Any], Answer | Awaitable[Answer]]] = {
     "affiliations": subscribing.affiliations,
     "affiliationsGet": owning.get_affiliations,
     "affiliationsSet": owning.set_affiliations,
-    "configureGet": owning.get_configuration,
-    "configureSet": owning.configure,
+    "associate": configuring.associate,
+    "configureGet": configuring.get_configuration,
+    "configureSet": configuring.configure,
     "create": creating.create,
     "default": creating.default,
     "defaultOptions": subscribing.default_options,

@@ -8,7 +8,14 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.words.xish import domish
 
 from palaver.markup import attribute
-from palaver.pubsub.conditions import NS_ERRORS, NS_EVENT, NS_NODE_CONFIG, NS_OWNER, NS_PUBSUB
+from palaver.pubsub.conditions import (
+    NS_ERRORS,
+    NS_EVENT,
+    NS_NODE_CONFIG,
+    NS_OWNER,
+    NS_PUBSUB,
+    NS_SUBSCRIBE_OPTIONS,
+)
 from palaver.test.house import Client, House
 from palaver.xeps.pubsub import PubSub
 
@@ -24,6 +31,12 @@ def form(fields: dict[str, Any], form_type: str = NS_NODE_CONFIG, kind: str = "s
         inner = "".join(f"<value>{attribute(str(text))}</value>" for text in values)
         parts.append(f"<field var='pubsub#{name}'>{inner}</field>")
     return f"<x xmlns='jabber:x:data' type='{kind}'>{''.join(parts)}</x>"
+
+
+def options(**given: Any) -> str:
+    """Give the options that come with a subscription."""
+    named = {name.replace("show_", "show-"): value for name, value in given.items()}
+    return f"<options>{form(named, NS_SUBSCRIBE_OPTIONS)}</options>"
 
 
 def fields(node: domish.Element) -> dict[str, list[str]]:

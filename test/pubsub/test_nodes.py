@@ -162,8 +162,8 @@ class ConfigureTests(PubSubCase):
             ),
             (
                 self.romeo,
-                f"<configure node='musings'>{form({'node_type': 'collection'})}</configure>",
-                ("modify", "not-acceptable"),
+                f"<configure node='musings'>{form({'node_type': 'leaf', 'children': 'x'})}</configure>",
+                ("cancel", "not-allowed", "invalid-options"),
             ),
         ):
             self.assertEqual(self.refused(client, "set", inner, NS_OWNER), wanted, inner)
@@ -402,6 +402,12 @@ class PathTests(PubSubCase):
         inner = f"<create node='c'/><configure>{form({'node_type': 'collection'})}</configure>"
         wanted = ("cancel", "feature-not-implemented", "unsupported", "collections")
         self.assertEqual(self.refused(self.romeo, "set", inner), wanted)
+        self.create("a")
+        for inner in (
+            f"<configure node='a'>{form({'node_type': 'collection'})}</configure>",
+            "<collection node='a'><associate node='a'/></collection>",
+        ):
+            self.assertEqual(self.refused(self.romeo, "set", inner, NS_OWNER), wanted)
 
     def test_defaults(self) -> None:
         """The config file says what new nodes are like."""

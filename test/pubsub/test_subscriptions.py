@@ -10,7 +10,7 @@ from twisted.words.xish import domish
 from palaver.markup import attribute
 from palaver.pubsub.conditions import NS_AUTHORIZATION, NS_OWNER, NS_SUBSCRIBE_OPTIONS
 from palaver.test.house import Client, House, now
-from palaver.test.pubsub.cases import SERVICE, PubSubCase, events, fields, form
+from palaver.test.pubsub.cases import SERVICE, PubSubCase, events, fields, form, options
 from palaver.times import stamp
 from palaver.xeps.pubsub import PubSub
 from palaver.xeps.roster import Roster
@@ -18,12 +18,6 @@ from palaver.xeps.roster import Roster
 COMMANDS = "http://jabber.org/protocol/commands"
 PAST = "2001-01-01T00:00:00Z"
 GET_PENDING = "http://jabber.org/protocol/pubsub#get-pending"
-
-
-def options(**given: Any) -> str:
-    """Give the options that come with a subscription."""
-    named = {name.replace("show_", "show-"): value for name, value in given.items()}
-    return f"<options>{form(named, NS_SUBSCRIBE_OPTIONS)}</options>"
 
 
 class SubscribeTests(PubSubCase):
@@ -491,95 +485,3 @@ class AccessTests(PubSubCase):
         self.assertEqual(answer.command["status"], "completed")
         self.assertEqual(self.command(node="other")["type"], "error")
         self.assertEqual(self.command(form({}, NS_AUTHORIZATION))["type"], "error")
-
-
-class CollectionTests(PubSubCase):
-    """XEP-0248: nodes in collections."""
-
-    def setUp(self) -> None:
-        """Have a collection with a node, in another collection."""
-        super().setUp()
-        self.create("world", node_type="collection")
-        self.create("blogs", node_type="collection", collection="world")
-        self.create("musings", collection="blogs")
-
-    def test_items(self) -> None:
-        """Subscribers of a collection hear of items in it, as deep as they want, and where from."""
-        self.subscribe(
-            self.juliet, "world", options=options(subscription_type="items", subscription_depth="all")
-        )
-        self.subscribe(self.nurse, "world", options=options(subscription_type="items"))
-        self.subscribe(self.mercutio, "blogs", options=options(subscription_type="items"))
-        self.publish()
-        (message,) = self.juliet.take()
-        self.assertEqual(message.event.items["node"], "musings")
-        self.assertEqual(
-            (message.headers.header["name"], str(message.headers.header)), ("Collection", "world")
-        )
-        self.assertEqual((len(events(self.nurse)), len(events(self.mercutio))), (0, 1))
-
-    def test_once(self) -> None:
-        """Whoever is subscribed twice over is told once."""
-        self.subscribe(self.juliet, "blogs", options=options(subscription_type="all"))
-        self.subscribe(self.juliet, "musings")
-        self.publish()
-        self.assertEqual(len(events(self.juliet)), 1)
-
-    def test_nodes(self) -> None:
-        """Subscribers of a collection hear of nodes that come, are put in or out, and go."""
-        self.subscribe(self.juliet, "blogs")
-        self.create("new", collection="blogs")
-        self.create("free")
-        self.configure("free", collection="blogs")
-        self.configure("free", collection=[])
-        self.do(self.romeo, "set", "<delete node='new'/>", NS_OWNER)
-        found = [(event.name, event["node"]) for event in events(self.juliet)]
-        self.assertEqual(
-            found, [("create", "new"), ("collection", "blogs"), ("collection", "blogs"), ("delete", "new")]
-        )
-
-    def test_listed(self) -> None:
-        """A collection lists its nodes."""
-
-        def listed(node: str) -> list[str]:
-            query = f"<query xmlns='http://jabber.org/protocol/disco#items'{node}/>"
-            answer = self.juliet.ask(f"<iq type='get' id='1' to='{SERVICE}'>{query}</iq>")
-            return [item["node"] for item in answer.query.elements()]
-
-        self.assertEqual((listed(""), listed(" node='world'")), (["world"], ["blogs"]))
-        values = fields(self.do(self.romeo, "get", "<configure node='blogs'/>", NS_OWNER).configure)
-        self.assertEqual(values["children"], ["musings"])
-
-    def test_bad(self) -> None:
-        """Nodes go into collections that are there, that let them in, and never into themselves."""
-
-        def create(**config: Any) -> str:
-            return f"<create node='x'/><configure>{form(config)}</configure>"
-
-        self.create("full", node_type="collection", children_max=1)
-        self.create("inside", collection="full")
-        for client, inner, wanted in (
-            (self.romeo, create(collection="none"), ("cancel", "item-not-found")),
-            (self.romeo, create(collection="musings"), ("cancel", "not-allowed")),
-            (self.juliet, create(collection="blogs"), ("auth", "forbidden")),
-            (self.romeo, create(collection="full"), ("cancel", "conflict", "max-nodes-exceeded")),
-            (self.romeo, create(node_type="collection", children="musings"), ("modify", "not-acceptable")),
-        ):
-            self.assertEqual(self.refused(client, "set", inner), wanted, inner)
-        inner = f"<configure node='world'>{form({'collection': 'blogs'})}</configure>"
-        self.assertEqual(self.refused(self.romeo, "set", inner, NS_OWNER), ("modify", "not-acceptable"))
-        refused = ("cancel", "feature-not-implemented", "unsupported")
-        inner = "<publish node='blogs'><item><a xmlns='urn:a'/></item></publish>"
-        self.assertEqual(self.refused(self.romeo, "set", inner), (*refused, "publish"))
-        inner = "<items node='blogs'/>"
-        self.assertEqual(self.refused(self.romeo, "get", inner), (*refused, "retrieve-items"))
-
-    def test_policies(self) -> None:
-        """A collection may let in everybody's nodes, or those of some."""
-        inner = f"<create node='hers'/><configure>{form({'collection': 'blogs'})}</configure>"
-        self.configure("blogs", children_association_policy="whitelist")
-        self.assertEqual(self.refused(self.juliet, "set", inner), ("auth", "forbidden"))
-        self.configure("blogs", children_association_whitelist="juliet@example.org")
-        self.do(self.juliet, "set", inner)
-        self.configure("blogs", children_association_policy="all")
-        self.create("his", self.mercutio, collection="blogs")
