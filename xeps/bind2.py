@@ -13,7 +13,7 @@ from pydantic import Field
 from palaver.archive import pages
 from palaver.archive.messages import NS_STANZA_ID
 from palaver.errors import StorageError, StreamError
-from palaver.interfaces import IMessageArchives, IOfflineStore, ISession
+from palaver.interfaces import IMessageArchives, IOfflineStore
 from palaver.jid import JID, InvalidJID
 from palaver.log import Log
 from palaver.markup import element
@@ -25,6 +25,7 @@ from palaver.streams.sasl2 import NS_BIND2, guarded, text_of
 if TYPE_CHECKING:
     from twisted.words.xish.domish import Element
 
+    from palaver.routing.sessions import Session
     from palaver.streams.c2s import ClientStream
     from palaver.streams.sasl2 import ExtensibleLogin
 
@@ -104,7 +105,7 @@ class Bind2(Module):
         except InvalidJID:
             return identifier
 
-    def _replace_others(self, session: ISession, identifier: str) -> None:
+    def _replace_others(self, session: Session, identifier: str) -> None:
         """End the earlier sessions of the same installation, whatever their tag."""
         session.remember(self.name)["client"] = identifier
         for other in list(session.user.sessions.values()):

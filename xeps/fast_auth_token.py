@@ -137,7 +137,7 @@ class FastAuthToken(Module):
         async with self._turn(local):
             found = _slots(await self._list(local), client)
             place = next((place for place, slot in found.items() if slot.nonce == used.nonce), None)
-            if place is None or (count and count <= found[place].count):
+            if place is None or (count and count <= found[place].counted):
                 # It is over, or this was sent before.
                 raise SaslFailure("not-authorized")
             batch = Batch()
@@ -145,7 +145,7 @@ class FastAuthToken(Module):
                 batch.delete(self.host.domain, local, KIND, client)
             else:
                 slot = found.pop(place)
-                found[CURRENT] = slot._replace(count=count or slot.count)
+                found[CURRENT] = slot._replace(counted=count or slot.counted)
                 self._put(batch, local, client, found)
             await self.host.storage.write(batch)
 

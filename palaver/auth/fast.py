@@ -30,12 +30,12 @@ NONCE_BYTES = 18
 
 
 class Slot(NamedTuple):
-    """One token as it is stored: ``expires`` in Unix seconds, ``count`` the last one that a client sent."""
+    """One token as it is stored: ``expires`` in Unix seconds, ``counted`` the last count of its client."""
 
     nonce: str
     mechanism: str
     expires: int
-    count: int = 0
+    counted: int = 0
 
     @classmethod
     def make(cls, mechanism: str, expires: int) -> Slot:

@@ -224,13 +224,14 @@ class ExtensibleLogin(Login):
         self._exchange = None
         self._note_login(outcome)
         held = stream.connection = Held(stream.connection)
+        answers = None
         try:
             answers = await self._inline(outcome)
         except StreamError as error:
             stream.end(error)
         finally:
             stream.connection = held.connection
-        if not stream.is_open:
+        if answers is None:
             return
         session = stream.session
         identity = session.jid.full if session is not None else f"{outcome.local}@{stream.host.domain}"
@@ -244,8 +245,8 @@ class ExtensibleLogin(Login):
             stream.write(features.encode(stream))
         held.release()
 
-    async def _inline(self, outcome: Success) -> list[bytes]:
-        """Do everything that was asked for within the login; gives the answers."""
+    async def _inline(self, outcome: Success) -> list[bytes] | None:
+        """Do everything that was asked for within the login; gives the answers, None at the stream's end."""
         stream, host = self.stream, self.stream.host
         answers = []
         # Whether there is something to bind is known once a resumption was tried (XEP-0386 section 3.2).
@@ -256,7 +257,7 @@ class ExtensibleLogin(Login):
         tokens = host.query(IFastTokens)
         if tokens is not None and stream.is_open:
             answers.append(await guarded(tokens.settle, self, outcome))
-        return [answer for answer in answers if answer is not None]
+        return [answer for answer in answers if answer is not None] if stream.is_open else None
 
 
 class Held:
