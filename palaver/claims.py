@@ -67,6 +67,7 @@ TITLES = {
     292: "vCard4 Over XMPP",
     297: "Stanza Forwarding",
     313: "Message Archive Management",
+    321: "Remote Roster Management",
     334: "Message Processing Hints",
     352: "Client State Indication",
     357: "Push Notifications",

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from palaver.interfaces import ISession
     from palaver.jid import JID
     from palaver.routing.host import Host
+    from palaver.routing.roster import RosterItem
     from palaver.stanza import Stanza
     from palaver.storage import Document
 
@@ -123,6 +124,16 @@ class SubscriptionChanged(NamedTuple):
     local: str
     contact: str
     subscription: str
+
+
+class RosterItemShown(NamedTuple):
+    """A roster item is as clients are shown it now; ``item`` is a RosterItem, not listed when it is gone.
+
+    Nobody waits for what a listener gives: the roster is still held.
+    """
+
+    local: str
+    item: RosterItem
 
 
 class ItemPublished(NamedTuple):

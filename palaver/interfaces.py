@@ -186,6 +186,13 @@ class IFastTokens(Interface):
         """Give an awaitable of the ``<token/>`` for a login that has succeeded, as bytes, or None."""
 
 
+class IRemoteRosters(Interface):
+    """Lets services manage their contacts in accounts' rosters (XEP-0321)."""
+
+    def handle(request):
+        """Give an awaitable of the answer to somebody else's roster get or set; fails with StanzaError."""
+
+
 class IKeystore(Interface):
     """Keys that the modules of a host share."""
 

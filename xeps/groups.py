@@ -13,7 +13,7 @@ from palaver.interfaces import ISharedContacts
 from palaver.mistakes import ConfigError
 from palaver.modules import Module, Settings
 from palaver.routing import announce
-from palaver.routing.roster import SEEN_BY_US, SEES_US, Roster, RosterItem, removed
+from palaver.routing.roster import SEEN_BY_US, SEES_US, Roster, RosterItem
 from palaver.routing.rosters import changing, push_all, rosters
 from palaver.routing.sharing import NOTHING_SHARED, Share, Sharing, share
 from palaver.settings import ExistingFile
@@ -111,8 +111,7 @@ class Groups(Module):
                 (_held(before, contact), roster.item(contact)) for contact in {**before, **roster.items}
             ]
             changes = [(old, new) for old, new in changes if not new.looks_like(old)]
-            items = [new.encode() if new.listed else removed(new.jid) for _, new in changes]
-            push_all(self.host, local, roster, items, version)
+            push_all(self.host, local, roster, [new for _, new in changes], version)
             return changes
 
         for old, new in await changing(self.host, local, work):

@@ -119,7 +119,9 @@ class RosterItem(NamedTuple):
         return self._replace(request=None) == other._replace(request=None)
 
     def encode(self) -> bytes:
-        """Give the ``<item/>`` as clients see it (RFC 6121 section 2.1.2)."""
+        """Give the ``<item/>`` as clients see it (RFC 6121 section 2.1.2); one not listed is gone (2.5)."""
+        if not self.listed:
+            return element("item", jid=self.jid, subscription="remove")
         return element(
             "item",
             None,
@@ -130,11 +132,6 @@ class RosterItem(NamedTuple):
             ask="subscribe" if self.ask else None,
             approved="true" if self.approved else None,
         )
-
-
-def removed(jid: str) -> bytes:
-    """Give the ``<item/>`` that tells clients that a contact is gone (RFC 6121 section 2.5)."""
-    return element("item", jid=jid, subscription="remove")
 
 
 def query(version: int, items: bytes) -> bytes:

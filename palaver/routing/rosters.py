@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred, DeferredLock, succeed
 from zope.interface import implementer
 
 from palaver.errors import StanzaError
+from palaver.events import RosterItemShown
 from palaver.interfaces import IRosters, ISharedContacts
 from palaver.routing.roster import Roster, RosterItem, query
 from palaver.routing.sharing import NOTHING_SHARED, Sharing, own_item, share, shown
@@ -224,25 +225,22 @@ def rosters(host: Host) -> Any:
     return host.query(IRosters)
 
 
-def push(host: Host, local: str, roster: Roster, item: bytes) -> None:
-    """Send an ``<item/>`` to every session that has asked for the roster (RFC 6121 section 2.1.6)."""
-    user = host.users.get(local)
-    if user is None:
-        return
-    _push(user, query(roster.version, item), f"push-{roster.version}")
+def push(host: Host, local: str, roster: Roster, item: RosterItem) -> None:
+    """Send an item to every session that has asked for the roster (RFC 6121 section 2.1.6)."""
+    push_all(host, local, roster, [item], roster.version)
 
 
-def push_all(host: Host, local: str, roster: Roster, items: Sequence[bytes], before: int) -> None:
+def push_all(host: Host, local: str, roster: Roster, items: Sequence[RosterItem], before: int) -> None:
     """Send what one change has made of several items; ``before`` is the version that clients have.
 
     The new version comes with the last one: a client whose connection ends before asks for all of it.
     """
     user = host.users.get(local)
-    if user is None:
-        return
     for number, item in enumerate(items, 1):
-        version = roster.version if number == len(items) else before
-        _push(user, query(version, item), f"push-{roster.version}-{number}")
+        if user is not None:
+            version = roster.version if number == len(items) else before
+            _push(user, query(version, item.encode()), f"push-{roster.version}-{number}")
+        host.events.fire(RosterItemShown(local, item))
 
 
 def _push(user: User, payload: bytes, id: str) -> None:

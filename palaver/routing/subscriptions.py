@@ -18,7 +18,7 @@ from palaver.interfaces import IInvites
 from palaver.jid import JID, parse
 from palaver.routing import announce
 from palaver.routing.failures import failed
-from palaver.routing.roster import INBOUND, OUTBOUND, SEEN_BY_US, SEES_US, Roster, RosterItem, removed
+from palaver.routing.roster import INBOUND, OUTBOUND, SEEN_BY_US, SEES_US, Roster, RosterItem
 from palaver.routing.rosters import changing, push, store
 from palaver.routing.sharing import is_mutual, own_item
 from palaver.routing.sharing import shown as shown_item
@@ -194,7 +194,7 @@ async def _change(host: Host, local: str, roster: Roster, old: RosterItem, new: 
 
 def _show_change(host: Host, local: str, roster: Roster, old: RosterItem, new: RosterItem) -> FollowUps:
     if new.listed and not new.looks_like(old):
-        push(host, local, roster, new.encode())
+        push(host, local, roster, new)
     if new.subscription == old.subscription:
         return []
     return [SubscriptionChanged(local, new.jid, new.subscription)]
@@ -274,7 +274,7 @@ async def update(host: Host, local: str, contact: str, name: str, groups: tuple[
             new = shown_item(roster, own_item(roster, new))
         if new != old:
             await store(host, local, roster, new)
-        push(host, local, roster, new.encode())
+        push(host, local, roster, new)
 
     await changing(host, local, work)
 
@@ -291,8 +291,9 @@ async def remove(host: Host, local: str, contact: str) -> None:
             raise StanzaError("item-not-found", type="modify")
         if contact in roster.shares:
             raise StanzaError("not-allowed", "The administrator has put this contact into the roster")
-        await store(host, local, roster, RosterItem(contact, listed=False))
-        push(host, local, roster, removed(contact))
+        gone = RosterItem(contact, listed=False)
+        await store(host, local, roster, gone)
+        push(host, local, roster, gone)
         told = [SubscriptionChanged(local, contact, "remove")]
         return [*told, *_endings(host, local, old)]
 

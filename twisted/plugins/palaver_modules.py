@@ -249,6 +249,13 @@ register = ModuleMaker(
     (Xep(77, "2.4"),),
     default=False,
 )
+remote_roster = ModuleMaker(
+    "mod_remote_roster",
+    f"{_XEPS}.remote_roster.RemoteRoster",
+    "Gateways keep their contacts in users' rosters in order, when users allow it",
+    (Xep(321, "0.1.1"),),
+    default=False,
+)
 roster = ModuleMaker(
     "mod_roster",
     f"{_XEPS}.roster.Roster",
