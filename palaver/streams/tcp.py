@@ -240,8 +240,12 @@ class Connection(Protocol):
         self.secure = True
         self._direct = False
         self.expire_in(self.factory.settings.tls_timeout_s, self._cut)
-        self.transport.startTLS(self.factory.tls.for_server(domain))
+        self.transport.startTLS(self._tls_side(domain))
         self.transport.registerProducer(self, True)
+
+    def _tls_side(self, domain: str | None) -> Any:
+        """Give what ``startTLS`` takes."""
+        return self.factory.tls.for_server(domain)
 
     def bindings(self) -> Mapping[str, Callable[[], bytes]]:
         """Give the channel bindings of the TLS connection; none without TLS."""

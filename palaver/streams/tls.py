@@ -6,6 +6,7 @@ follows, tickets would outlive a reload of the authorities, and ``tls-unique`` s
 
 from __future__ import annotations
 
+import ipaddress
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from weakref import WeakSet
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from OpenSSL import SSL, crypto
-from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
+from twisted.internet.interfaces import IOpenSSLClientConnectionCreator, IOpenSSLServerConnectionCreator
 from zope.interface import implementer
 
 from palaver.auth.certificates import ascii_domain, make_self_signed
@@ -84,6 +85,9 @@ class TlsContexts:
                 for domain in settings.domains
             }
         self._contexts = contexts
+        self._files = files
+        # Those of outgoing connections, by the host that makes them; few hosts speak to other servers.
+        self._outgoing: dict[str, SSL.Context] = {}
 
     def for_server(self, domain: str | None = None, protocol: bytes = ALPN_CLIENT) -> ServerConnections:
         """Give what ``transport.startTLS`` and TLS endpoints take for incoming connections.
@@ -92,6 +96,31 @@ class TlsContexts:
         sends within TLS goes before it.
         """
         return ServerConnections(self, domain, protocol)
+
+    def for_client(self, domain: str, remote: str, direct: bool) -> ClientConnections:
+        """Give what ``transport.startTLS`` takes for a connection to another server.
+
+        ``domain`` is the host of ours that shows its certificate, ``remote`` the domain that is asked for
+        (RFC 6066 section 3), ``direct``: TLS from the first byte, which ALPN then names (XEP-0368).
+        """
+        name = ascii_domain(domain)
+        while name and name not in self._contexts[ALPN_SERVER]:
+            name = name.partition(".")[2]
+        host = name or next(iter(self._contexts[ALPN_SERVER]))
+        context = self._outgoing.get(host)
+        if context is None:
+            files = next(found for known, found in self._files.items() if ascii_domain(known) == host)
+            context = self._outgoing[host] = _outgoing_context(files)
+        return ClientConnections(context, ascii_domain(remote), direct)
+
+    @staticmethod
+    def peer_certificates(transport: Any) -> list[crypto.X509]:
+        """Give the certificates that the other side has shown, its own first, whoever vouches for them."""
+        connection = _connection(transport)
+        own = connection.get_peer_certificate() if connection is not None else None
+        if connection is None or own is None:
+            return []
+        return [own, *(connection.get_peer_cert_chain() or ())]
 
     def bindings(self, transport: Any) -> dict[str, Callable[[], bytes]]:
         """Give the channel bindings of a transport by type, preferred one first; none without TLS."""
@@ -128,14 +157,12 @@ class TlsContexts:
 
     def _context(self, files: CertificateFiles, client_ca: Path | None, protocol: bytes) -> _Context:
         context = _Context(SSL.TLS_SERVER_METHOD)
-        context.set_min_proto_version(SSL.TLS1_2_VERSION)
-        context.set_options(SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION | SSL.OP_NO_TICKET)
-        context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
-        # An idle connection then holds no buffers, which are 34 KiB.
-        context.set_mode(SSL.MODE_RELEASE_BUFFERS)
-        context.set_cipher_list(CIPHERS)
+        _harden(context)
         _load(context, files)
-        if client_ca is not None:
+        if protocol == ALPN_SERVER:
+            # Who another server is, is judged once it has said so (palaver.streams.s2s.identity).
+            context.set_verify(SSL.VERIFY_PEER, _any_certificate)
+        elif client_ca is not None:
             self._ask_for_certificates(context, client_ca)
 
         def choose_host(connection: SSL.Connection) -> None:
@@ -183,6 +210,60 @@ class ServerConnections:
     def serverConnectionForTLS(self, tlsProtocol: object) -> SSL.Connection:
         """See IOpenSSLServerConnectionCreator."""
         return SSL.Connection(self._contexts._context_for(self._domain, self._protocol), None)
+
+
+@implementer(IOpenSSLClientConnectionCreator)
+class ClientConnections:
+    """Makes our side of a TLS connection to another server."""
+
+    def __init__(self, context: SSL.Context, remote: str, direct: bool) -> None:
+        self._context = context
+        self._remote = remote
+        self._direct = direct
+
+    def clientConnectionForTLS(self, tlsProtocol: object) -> SSL.Connection:
+        """See IOpenSSLClientConnectionCreator."""
+        connection = SSL.Connection(self._context, None)
+        if not _is_address(self._remote):
+            connection.set_tlsext_host_name(self._remote.encode())
+        if self._direct:
+            connection.set_alpn_protos([ALPN_SERVER])
+        return connection
+
+
+def _is_address(domain: str) -> bool:
+    """Tell whether a domain is an IP address, which SNI cannot name."""
+    try:
+        ipaddress.ip_address(domain.strip("[]"))
+    except ValueError:
+        return False
+    return True
+
+
+def _any_certificate(
+    connection: SSL.Connection, certificate: crypto.X509, code: int, depth: int, good: int
+) -> bool:
+    return True
+
+
+def _harden(context: SSL.Context) -> None:
+    """Set what is the same for whoever speaks TLS here."""
+    context.set_min_proto_version(SSL.TLS1_2_VERSION)
+    context.set_options(SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION | SSL.OP_NO_TICKET)
+    context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+    # An idle connection then holds no buffers, which are 34 KiB.
+    context.set_mode(SSL.MODE_RELEASE_BUFFERS)
+    context.set_cipher_list(CIPHERS)
+
+
+def _outgoing_context(files: CertificateFiles) -> SSL.Context:
+    """Give the context in which a host connects to other servers, with its own certificate at hand."""
+    context = _Context(SSL.TLS_CLIENT_METHOD)
+    _harden(context)
+    _load(context, files)
+    # Whether the other side may be believed, and whether that matters, is decided after the handshake.
+    context.set_verify(SSL.VERIFY_PEER, _any_certificate)
+    return context
 
 
 def _connection(transport: Any) -> SSL.Connection | None:
