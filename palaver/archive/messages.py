@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import html
 import re
+from collections.abc import Iterable
 from xml.sax.saxutils import unescape
 
 from palaver import jid
@@ -62,10 +63,13 @@ def is_archived(message: Stanza, markers: bool = True) -> bool:
     `KEPT_NAMESPACES`, or is marked ``<store/>`` (XEP-0334); nothing that has one of `NEVER_KEPT`. ``markers``
     False leaves out what is only a chat marker (XEP-0333).
     """
-    if message.attrs.get("type") in NEVER_KEPT_TYPES:
-        return False
+    return message.attrs.get("type") not in NEVER_KEPT_TYPES and is_kept(message.children, markers)
+
+
+def is_kept(children: Iterable[Child], markers: bool = True) -> bool:
+    """Tell whether a message with these children is worth keeping, whatever its type; see `is_archived`."""
     kept = False
-    for child in message.children:
+    for child in children:
         if child in NEVER_KEPT:
             return False
         if child in KEPT or (child[0] in KEPT_NAMESPACES and (markers or child[0] != NS_MARKERS)):

@@ -19,7 +19,8 @@ class RoomMessage(NamedTuple):
     """A groupchat message goes to all occupants, a change of the subject too.
 
     ``occupant`` is None for what the room says itself; ``sender`` is the real JID of who wrote it, else
-    None. ``id`` is the message's id in the room's archive, None when it is not kept; ``stanza`` has no ``to``.
+    None. ``id`` is what the message goes by in the room (XEP-0359), None for what is not worth keeping, such
+    as chat states; only rooms with ``has_archive`` keep it. ``stanza`` has no ``to``.
     """
 
     room: Room

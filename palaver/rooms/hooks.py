@@ -1,4 +1,4 @@
-"""What modules add to the rooms of a host: tables that are empty, and cost nothing, until somebody adds to them.
+"""What modules add to the rooms of a host: tables that cost nothing until somebody adds to them.
 
 A module registers in its ``start``, whether mod_muc is there yet or not::
 
@@ -34,7 +34,7 @@ PRIVATE = "private"
 SERVICE = "service"
 """Addressed to the service's domain."""
 ROOM = "room"
-"""Addressed to a room's bare JID; the room need not be there."""
+"""Addressed to the bare JID of a room that is there."""
 OCCUPANT = "occupant"
 """Addressed to an occupant JID; a route here takes the IQ away from the client."""
 
@@ -52,8 +52,8 @@ PHASES: dict[str, tuple[str, ...]] = {
 class Said(NamedTuple):
     """What an occupant says: ``stanza`` is what goes to the others, from the occupant JID, without ``to``.
 
-    ``kind`` is GROUPCHAT, SUBJECT or PRIVATE; ``target`` is whom a private message is for. ``id`` is the id
-    that it gets in the room's archive, None when it is not kept; known in the phase "store".
+    ``kind`` is GROUPCHAT, SUBJECT or PRIVATE; ``target`` is whom a private message is for. ``id`` is what it
+    goes by in the room, known in the phase "store"; None for what is not worth keeping.
     """
 
     room: Room
@@ -161,7 +161,7 @@ class Hooks:
     def add_presence(self, ns: str, name: str, give: Callable[[Room, Occupant], bytes]) -> Undo:
         """Add a child to the presence of occupants; ``give`` gives it serialised, b"" for none.
 
-        The child is taken off what clients send. `Room.show` sends a presence again that has changed.
+        The child is taken off what clients send. `palaver.rooms.presence.show` sends one that has changed.
         """
         entry = ((ns, name), give)
         self.presence += (entry,)
@@ -243,8 +243,9 @@ class Hooks:
     def add_kind(self, kind: str, take: Callable[[Room, Sequence[Document]], None]) -> Undo:
         """Have documents read with each stored room; ``take`` gets the room and those of its kind.
 
-        They are put under (``room.service.domain``, ``room.name``, kind) with `Room.store.write`, or in the phase
-        "store", and go when the room is destroyed. What they say is kept in ``room.state[kind]``, say.
+        They are put under (``room.service.domain``, ``room.name``, kind) in a batch for
+        ``room.service.store.write``, or in the phase "store", if the room ``is_persistent``; they go when it is
+        destroyed. What they say is kept in ``room.state[kind]``, say.
         """
         self.kinds[kind] = take
         return lambda: self.kinds.pop(kind, None)

@@ -182,6 +182,12 @@ message_events = ModuleMaker(
     "Senders hear that a message is kept for somebody who is away",
     (Xep(22, "1.4", "partial"),),
 )
+muc = ModuleMaker(
+    "mod_muc",
+    f"{_XEPS}.muc.MultiUserChat",
+    "Rooms to talk in, with archives",
+    (Xep(45, "1.35.5"), Xep(249, "1.2"), Xep(307, "0.1"), Xep(410, "1.1.0")),
+)
 motd = ModuleMaker(
     "mod_motd",
     f"{_XEPS}.motd.MessageOfTheDay",
