@@ -68,8 +68,9 @@ async def decide(space: Space, name: str, who: JID, by: JID, allowed: bool) -> N
 
     async def work(node: Node) -> tuple[Node, Subscription | None]:
         access.check_owner(space, node, by)
-        held = membership.find(node, who)
-        if held is None or held.state != "pending":
+        # There is never more than one: nobody asks again while the first request is pending.
+        held = next((one for one in membership.of(node, who) if one.state == "pending"), None)
+        if held is None:
             return node, None
         held = held._replace(state="subscribed" if allowed else "none")
         if allowed:
@@ -85,7 +86,7 @@ async def decide(space: Space, name: str, who: JID, by: JID, allowed: bool) -> N
     if allowed:
         await membership.tell_owners(space, node, held)
         if node.config["send_last_published_item"] != "never":
-            await retrieving.send_newest(space, node, held.jid)
+            await retrieving.send_newest(space, node, held.jid, notices.manner_of(held))
 
 
 async def pending(space: Space, owner: JID, name: str) -> None:

@@ -42,6 +42,7 @@ _COMMON = (
     "meta-data",
     "modify-affiliations",
     "multi-items",
+    "multi-subscribe",
     "outcast-affiliation",
     "persistent-items",
     "publish",

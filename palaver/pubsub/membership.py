@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from palaver.jid import JID
 from palaver.markup import element
 from palaver.pubsub import notices, store
+from palaver.pubsub.conditions import refusal
 from palaver.pubsub.node import PRESENCE, Node, Subscription
 from palaver.storage import Batch
 
@@ -22,11 +23,25 @@ def new(subscriber: JID, state: str) -> Subscription:
     return Subscription(secrets.token_urlsafe(SUBID_BYTES), subscriber.full, state, {})
 
 
-def find(node: Node, subscriber: JID) -> Subscription | None:
-    """Give the subscription of exactly this address."""
-    return next(
-        (held for held in node.subscriptions_of(subscriber.bare) if held.jid == subscriber.full), None
-    )
+def of(node: Node, subscriber: JID) -> list[Subscription]:
+    """Give the subscriptions of exactly this address."""
+    return [held for held in node.subscriptions_of(subscriber.bare) if held.jid == subscriber.full]
+
+
+def pick(node: Node, subscriber: JID, subid: str | None) -> Subscription | None:
+    """Give the subscription of exactly this address that is meant; None when it has none at all.
+
+    Raises StanzaError with ``subid-required`` or ``invalid-subid`` (section 6.2.3).
+    """
+    found = of(node, subscriber)
+    if subid is None:
+        if len(found) > 1:
+            raise refusal("bad-request", "subid-required", "There are several subscriptions")
+        return found[0] if found else None
+    named = [held for held in found if held.subid == subid]
+    if found and not named:
+        raise refusal("not-acceptable", "invalid-subid")
+    return named[0] if named else None
 
 
 def describe(name: str, held: Subscription) -> bytes:
@@ -69,11 +84,11 @@ async def forget(space: Space, bare: str, node: Node) -> None:
 async def tell_owners(space: Space, node: Node, held: Subscription) -> None:
     """Tell the owners of a subscription that came or went, if they want that (section 8.8.4)."""
     if node.config["notify_sub"]:
-        owners = notices.Audience(dict.fromkeys(space.owners(node), ()))
+        owners = notices.Audience(dict.fromkeys(space.owners(node), notices.PLAIN))
         await notices.done(await notices.Notice(space, node, describe(node.name, held)).send(owners))
 
 
 async def tell_subscriber(space: Space, node: Node, held: Subscription) -> None:
     """Tell a subscriber of another state of the subscription (section 12.13)."""
-    told = notices.Audience({held.jid: ()})
+    told = notices.Audience({held.jid: notices.PLAIN})
     await notices.done(await notices.Notice(space, node, describe(node.name, held)).send(told))

@@ -15,6 +15,7 @@ STATES = ("subscribed", "pending", "unconfigured", "none")
 
 OPTIONS: Specs = {
     "deliver": Spec("boolean", "Whether to receive notifications at all"),
+    "include_body": Spec("boolean", "Whether to receive a message body beside the payload"),
     "expire": Spec("time", "When the subscription ends: a time, or presence for the end of this presence"),
     "show-values": Spec(
         "choices",
@@ -28,6 +29,7 @@ OPTIONS: Specs = {
 }
 USUAL_OPTIONS: Values = {
     "deliver": True,
+    "include_body": False,
     "expire": "",
     "show-values": ["away", "chat", "dnd", "online", "xa"],
     "subscription_type": "nodes",

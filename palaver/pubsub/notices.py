@@ -12,6 +12,7 @@ from twisted.internet.task import deferLater
 
 from palaver.markup import attribute, element, escape
 from palaver.pubsub import access, graph
+from palaver.pubsub.bodies import body_of
 from palaver.pubsub.conditions import NS_EVENT
 from palaver.pubsub.node import Node, Subscription, depth
 from palaver.pubsub.store import Item
@@ -32,7 +33,18 @@ _ALL_SHOWS = 5
 
 Headers = tuple[tuple[str, str], ...]
 """Names and values of SHIM headers (XEP-0131)."""
-Recipients = dict[str, Headers]
+
+
+class Manner(NamedTuple):
+    """How somebody is told: with headers, and with a body beside the payload."""
+
+    headers: Headers = ()
+    body: bool = False
+
+
+PLAIN = Manner()
+
+Recipients = dict[str, Manner]
 """By full or bare JID, which is prepared."""
 
 
@@ -62,8 +74,13 @@ def items(name: str, inner: bytes) -> bytes:
 class Notice:
     """One notification for any number of recipients: what they all get is in memory once."""
 
-    def __init__(self, space: Space, node: Node, event: bytes, delayed: float | None = None) -> None:
-        """``event`` is what is inside of ``<event/>``; ``delayed`` the Unix time when it was news."""
+    def __init__(
+        self, space: Space, node: Node, event: bytes, delayed: float | None = None, payload: bytes = b""
+    ) -> None:
+        """``event`` is what is inside of ``<event/>``; ``delayed`` the Unix time when it was news.
+
+        ``payload`` is what a body is made of for those who want one.
+        """
         self._attrs = {"from": space.address.full, "type": str(node.config["notification_type"])}
         if self._attrs["type"] == "normal":
             del self._attrs["type"]
@@ -73,22 +90,32 @@ class Notice:
         if delayed is not None:
             self._inner += element("delay", NS_DELAY, from_=space.address.full, stamp=stamp(delayed))
             self._children += ((NS_DELAY, "delay"),)
-        # By headers: most recipients have none.
-        self._made: dict[Headers, tuple[tuple[Child, ...], bytes]] = {(): (self._children, self._inner)}
+        self._payload = payload
+        # Most recipients are told in one manner.
+        self._made: dict[Manner, tuple[tuple[Child, ...], bytes]] = {PLAIN: (self._children, self._inner)}
         # Unique with the address that it goes to (section 12.3).
         self._attrs["id"] = secrets.token_urlsafe(9)
         # The bytes before and behind the recipient's address.
         self._head = f"<message{start_attributes(self._attrs)} to='".encode()
         self._tail = b"'>%b</message>" % self._inner
 
-    def to(self, recipient: str, headers: Headers = ()) -> Stanza:
+    def to(self, recipient: str, manner: Manner = PLAIN) -> Stanza:
         """Give the message for one recipient."""
-        made = self._made.get(headers)
+        made = self._made.get(manner)
         if made is None:
-            lines = [element("header", None, escape(value), name_=name) for name, value in headers]
-            shim = element("headers", NS_SHIM, b"".join(lines))
-            made = self._made[headers] = ((*self._children, (NS_SHIM, "headers")), self._inner + shim)
+            made = self._made[manner] = self._make(manner)
         return Stanza("message", {**self._attrs, "to": recipient}, *made, NS_CLIENT)
+
+    def _make(self, manner: Manner) -> tuple[tuple[Child, ...], bytes]:
+        children, inner = self._children, self._inner
+        text = body_of(self._payload) if manner.body else ""
+        if text:
+            children, inner = ((NS_CLIENT, "body"), *children), element("body", None, escape(text)) + inner
+        if manner.headers:
+            lines = [element("header", None, escape(value), name_=name) for name, value in manner.headers]
+            shim = element("headers", NS_SHIM, b"".join(lines))
+            children, inner = (*children, (NS_SHIM, "headers")), inner + shim
+        return children, inner
 
     def _send_here(self, full: str) -> bool:
         """Send it to a session of this host whose messages no module looks at; tells whether one took it."""
@@ -132,10 +159,10 @@ class Notice:
                 await deferLater(clock, 0)
             others = self._send_to_sessions(sessions[first : first + MAX_PER_TURN])
             if others:
-                recipients = {**recipients, **dict.fromkeys(others, ())}
-        for number, (recipient, headers) in enumerate(recipients.items(), 1):
-            if headers or not self._send_here(recipient):
-                answer = self._space.send(self.to(recipient, headers))
+                recipients = {**recipients, **dict.fromkeys(others, PLAIN)}
+        for number, (recipient, manner) in enumerate(recipients.items(), 1):
+            if manner is not PLAIN or not self._send_here(recipient):
+                answer = self._space.send(self.to(recipient, manner))
                 if answer is not None:
                     waiting.append(answer)
             if number % MAX_PER_TURN == 0:
@@ -170,7 +197,7 @@ async def about_node(space: Space, node: Node, *, with_pending: bool = False) ->
     found = await _subscribed(space, node, node, 0, "items")
     if with_pending:
         for held in node.subscriptions.values():
-            found.setdefault(held.jid, ())
+            found.setdefault(held.jid, PLAIN)
     if space.has_collections and node.parents:
         await _add_above(space, node, "nodes", found)
     return await _with_implicit(space, node, found)
@@ -186,7 +213,7 @@ async def _with_implicit(space: Space, node: Node, found: Recipients) -> Audienc
         ]
         elsewhere = [full for full in elsewhere if full.partition("/")[0] not in found]
     for full in elsewhere:
-        found.setdefault(full, ())
+        found.setdefault(full, PLAIN)
     # Known at once for nearly every account; asking for each recipient would cost more than sending.
     if space.hides_nobody():
         return Audience(found, sessions)
@@ -220,7 +247,8 @@ async def _add_above(space: Space, node: Node, about: str, found: Recipients) ->
             told = await _subscribed(space, collection, node, level, about)
             for recipient in told:
                 if recipient not in found:
-                    found[recipient] = (("Collection", name),)
+                    manner = told[recipient]
+                    found[recipient] = manner._replace(headers=(("Collection", name), *manner.headers))
             next_names += collection.parents
         names, level = next_names, level + 1
 
@@ -231,7 +259,7 @@ async def _subscribed(space: Space, held_by: Node, node: Node, level: int, about
         return {}
     now = time.time()
     wanted = [
-        held.jid
+        held
         for held in held_by.subscriptions.values()
         if held.state == "subscribed"
         and held.option("deliver")
@@ -239,7 +267,25 @@ async def _subscribed(space: Space, held_by: Node, node: Node, level: int, about
         and (not level or _reaches(held, level, about))
         and _present(space, node, held)
     ]
-    return dict.fromkeys(await _allowed(space, node, wanted, level), ())
+    told: Recipients = {}
+    allowed = set(await _allowed(space, node, [held.jid for held in wanted], level))
+    for held in wanted:
+        if held.jid in allowed:
+            known = held_by.subscriptions_of(held.bare)
+            several = len(known) > 1 and sum(one.jid == held.jid for one in known) > 1
+            told[held.jid] = manner_of(held, told.get(held.jid, PLAIN), several)
+    return told
+
+
+def manner_of(held: Subscription, before: Manner = PLAIN, several: bool = False) -> Manner:
+    """Give how a subscriber is told; ``before`` is what other subscriptions of the address want.
+
+    Which ones they are is said when the address has ``several`` (XEP-0060 section 7.1.2).
+    """
+    body = before.body or bool(held.option("include_body"))
+    if not several and not body:
+        return PLAIN
+    return Manner((*before.headers, ("SubID", held.subid)) if several else (), body)
 
 
 def _reaches(held: Subscription, level: int, about: str) -> bool:

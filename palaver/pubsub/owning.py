@@ -117,9 +117,7 @@ def _changed(space: Space, node: Node, who: JID, state: str, subid: str | None) 
     """Give a subscription as an owner wants it; None when nothing changes."""
     if state not in ("subscribed", "pending", "none"):
         raise StanzaError("not-acceptable", f"There is no subscription {state} here")
-    held = membership.find(node, who)
-    if held is not None and subid not in (None, held.subid):
-        raise refusal("not-acceptable", "invalid-subid")
+    held = membership.pick(node, who, subid)
     if held is None:
         if state == "none":
             return None

@@ -205,7 +205,8 @@ async def _notify(space: Space, node: Node, item: Item, has_item: bool) -> list[
     inner = (
         notices.encode_item(item, node, payload=bool(node.config["deliver_payloads"])) if has_item else b""
     )
-    return await notices.Notice(space, node, notices.items(node.name, inner)).send(audience)
+    event = notices.items(node.name, inner)
+    return await notices.Notice(space, node, event, payload=item.payload).send(audience)
 
 
 async def _notify_gone(space: Space, node: Node, gone: list[str]) -> list[Deferred[Any]]:

@@ -8,7 +8,7 @@ from palaver import rsm
 from palaver.errors import StanzaError
 from palaver.jid import JID
 from palaver.markup import element
-from palaver.pubsub import access, notices
+from palaver.pubsub import access, membership, notices
 from palaver.pubsub.conditions import NS_PUBSUB, refusal, unsupported
 from palaver.pubsub.node import Node
 from palaver.pubsub.store import Item, expiry_rank
@@ -88,7 +88,10 @@ async def _readable(space: Space, name: str, asker: JID) -> Node | None:
 
 
 def _check_subid(node: Node, asker: JID, subid: str | None) -> None:
-    """Refuse a subscription id that is not the asker's (sections 6.5.9.1 and 6.5.9.2)."""
+    """Refuse a subscription id that is not the asker's, or is missing (sections 6.5.9.1 and 6.5.9.2)."""
+    entities = (asker, asker.without_resource())
+    if subid is None and any(len(membership.of(node, entity)) > 1 for entity in entities):
+        raise refusal("bad-request", "subid-required", "There are several subscriptions")
     if subid is not None and subid not in [held.subid for held in node.subscriptions_of(asker.bare)]:
         raise refusal("not-acceptable", "invalid-subid")
 
@@ -176,12 +179,15 @@ def _fitting(found: list[Item]) -> list[Item]:
     return found
 
 
-async def send_newest(space: Space, node: Node, recipient: str) -> None:
+async def send_newest(
+    space: Space, node: Node, recipient: str, manner: notices.Manner = notices.PLAIN
+) -> None:
     """Send the newest item to one address, as something from before (section 6.1.7). Raises StorageError."""
     if node.is_collection or not node.config["persist_items"] or not node.config["deliver_notifications"]:
         return
     item = await space.newest(node)
     if item is not None:
         inner = notices.encode_item(item, node, payload=bool(node.config["deliver_payloads"]))
-        notice = notices.Notice(space, node, notices.items(node.name, inner), storage_ids.to_time(item.rank))
-        await notices.done(await notice.send(notices.Audience({recipient: ()})))
+        event, delayed = notices.items(node.name, inner), storage_ids.to_time(item.rank)
+        notice = notices.Notice(space, node, event, delayed, item.payload)
+        await notices.done(await notice.send(notices.Audience({recipient: manner})))

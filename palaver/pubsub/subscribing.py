@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from palaver.errors import StanzaError
 from palaver.jid import JID
 from palaver.markup import element
-from palaver.pubsub import access, approval, fields, membership, retrieving
+from palaver.pubsub import access, approval, fields, membership, notices, retrieving
 from palaver.pubsub.conditions import NS_PUBSUB, NS_SUBSCRIBE_OPTIONS, refusal, unsupported
 from palaver.pubsub.fields import Submitted, Values
 from palaver.pubsub.node import OPTIONS, PRESENCE, USUAL_OPTIONS, Node, Subscription
@@ -35,14 +35,19 @@ async def subscribe(space: Space, request: Request) -> bytes:
         may = await access.check_subscribe(space, node, subscriber.bare)
         if not node.config["subscribe"] and not space.is_owner(node, subscriber.bare):
             raise unsupported("subscribe", "Nobody may subscribe to this node")
-        held = membership.find(node, subscriber)
-        if held is not None and held.state == "pending":
+        held = membership.of(node, subscriber)
+        if any(one.state == "pending" for one in held):
             raise refusal("not-authorized", "pending-subscription")
-        if held is not None and not options:
-            return node, held, False
-        made = _made(space, node, held, subscriber, options, "subscribed" if may else "pending")
+        wanted = {**options, "expire": PRESENCE} if node.config["tempsub"] else options
+        there = _same(node, held, wanted)
+        if there is not None:
+            return node, there, False
+        _check_room(space, node, subscriber)
+        # Whoever has been let in may have another subscription.
+        made = membership.new(subscriber, "subscribed" if may or held else "pending")
+        made = made._replace(options=wanted)
         await membership.put(space, node, made)
-        return node, made, held is None
+        return node, made, True
 
     node, made, new = await space.change(request.nodeIdentifier, work)
     if new:
@@ -50,21 +55,30 @@ async def subscribe(space: Space, request: Request) -> bytes:
     return element("pubsub", NS_PUBSUB, membership.describe(node.name, made))
 
 
-def _made(
-    space: Space, node: Node, held: Subscription | None, subscriber: JID, options: Values, state: str
-) -> Subscription:
-    """Give the subscription that there is to be; raises `StanzaError` when there are too many."""
-    if node.config["tempsub"]:
-        options = {**options, "expire": PRESENCE}
-    if held is not None:
-        return held._replace(options={**held.options, **options})
+def _same(node: Node, held: list[Subscription], options: Values) -> Subscription | None:
+    """Give the subscription that says what is asked for, so that there is no need of another.
+
+    Whoever asks without options means the one that there is. Raises StanzaError for a collection where
+    another one is for the same (XEP-0248 section 6.1.3).
+    """
+    asked = {**USUAL_OPTIONS, **options}
+    same = [one for one in held if not options or one.all_options() == asked]
+    if same:
+        return same[0]
+    kinds = {str(one.option("subscription_type")) for one in held}
+    if held and node.is_collection and ("all" in kinds or asked["subscription_type"] in {*kinds, "all"}):
+        raise StanzaError("conflict", "There is such a subscription")
+    return None
+
+
+def _check_room(space: Space, node: Node, subscriber: JID) -> None:
+    """Refuse one subscription too many."""
     limits = space.limits
     if (
         len(node.subscriptions) >= limits.max_subscriptions_node
         or len(node.subscriptions_of(subscriber.bare)) >= limits.max_subscriptions_user
     ):
         raise refusal("policy-violation", "too-many-subscriptions", type="wait")
-    return membership.new(subscriber, state)._replace(options=options)
 
 
 async def _tell(space: Space, node: Node, made: Subscription) -> None:
@@ -74,7 +88,7 @@ async def _tell(space: Space, node: Node, made: Subscription) -> None:
         return
     await membership.tell_owners(space, node, made)
     if node.config["send_last_published_item"] != "never" and made.option("deliver"):
-        await retrieving.send_newest(space, node, made.jid)
+        await retrieving.send_newest(space, node, made.jid, notices.manner_of(made))
 
 
 async def unsubscribe(space: Space, request: Request) -> bytes:
@@ -120,11 +134,9 @@ def _own(node: Node, request: Request) -> Subscription:
     """Give the subscription that a request is about, which must be the asker's (sections 6.2.3 and 6.3.4)."""
     if request.subscriber.bare != request.sender.bare:
         raise StanzaError("forbidden", "The subscription is somebody else's")
-    held = membership.find(node, request.subscriber)
+    held = membership.pick(node, request.subscriber, request.subscriptionIdentifier)
     if held is None:
         raise refusal("unexpected-request", "not-subscribed", type="cancel")
-    if request.subscriptionIdentifier not in (None, held.subid):
-        raise refusal("not-acceptable", "invalid-subid")
     return held
 
 

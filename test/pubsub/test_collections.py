@@ -56,6 +56,19 @@ class CollectionTests(PubSubCase):
         self.publish()
         self.assertEqual(len(events(self.juliet)), 1)
 
+    def test_two_kinds(self) -> None:
+        """One address may be subscribed to a collection for items and for nodes, but to nothing twice."""
+        self.subscribe(self.juliet, "blogs")
+        items = self.subscribe(self.juliet, "blogs", options=options(subscription_type="items"))
+        for kind in ("items", "nodes", "all"):
+            more = options(subscription_type=kind, subscription_depth="all")
+            inner = f"<subscribe node='blogs' jid='juliet@example.org'/>{more}"
+            self.assertEqual(self.refused(self.juliet, "set", inner), ("cancel", "conflict"))
+        self.publish()
+        (message,) = self.juliet.take()
+        headers = [(header["name"], str(header)) for header in message.headers.elements()]
+        self.assertEqual(headers, [("Collection", "blogs"), ("SubID", items["subid"])])
+
     def test_nodes(self) -> None:
         """Subscribers of a collection hear of nodes that come, are put in or out, and go."""
         self.subscribe(self.juliet, "blogs")

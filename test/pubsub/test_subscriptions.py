@@ -57,6 +57,60 @@ class SubscribeTests(PubSubCase):
         inner = "<subscribe node='musings' jid='mercutio@example.org'/>"
         self.assertEqual(self.refused(self.mercutio, "set", inner), wanted)
 
+    def test_several(self) -> None:
+        """One address may have several subscriptions with options of their own, told apart by their ids."""
+        first = self.subscribe(self.juliet)["subid"]
+        second = self.subscribe(self.juliet, options=options(include_body="1"))["subid"]
+        self.assertNotEqual(first, second)
+        self.assertEqual(self.subscribe(self.juliet, options=options(include_body="1"))["subid"], second)
+        self.publish()
+        (message,) = self.juliet.take()
+        headers = [(header["name"], str(header)) for header in message.headers.elements()]
+        self.assertEqual(headers, [("SubID", first), ("SubID", second)])
+        jid = "node='musings' jid='juliet@example.org'"
+        missing = ("modify", "bad-request", "subid-required")
+        for kind, inner in (
+            ("set", f"<unsubscribe {jid}/>"),
+            ("get", f"<options {jid}/>"),
+            ("set", f"<options {jid}>{form({'deliver': '0'}, NS_SUBSCRIBE_OPTIONS)}</options>"),
+            ("get", "<items node='musings'/>"),
+        ):
+            self.assertEqual(self.refused(self.juliet, kind, inner), missing, inner)
+        wrong = ("modify", "not-acceptable", "invalid-subid")
+        self.assertEqual(self.refused(self.juliet, "set", f"<unsubscribe {jid} subid='{first}0'/>"), wrong)
+        inner = "<subscription jid='juliet@example.org' subscription='none'/>"
+        inner = f"<subscriptions node='musings'>{inner}</subscriptions>"
+        self.assertEqual(self.refused(self.romeo, "set", inner, NS_OWNER), missing)
+        self.do(self.juliet, "get", f"<items node='musings' subid='{first}'/>")
+        found = fields(self.do(self.juliet, "get", f"<options {jid} subid='{second}'/>").options)
+        self.assertEqual(found["include_body"], ["true"])
+        self.do(self.juliet, "set", f"<unsubscribe {jid} subid='{second}'/>")
+        self.publish()
+        (message,) = self.juliet.take()
+        self.assertEqual([child.name for child in message.elements()], ["event"])
+
+    def test_body(self) -> None:
+        """Whoever wants it gets the item's text as a body too, also that of the last item."""
+        self.configure("musings", send_last_published_item="on_sub")
+        self.subscribe(self.nurse)
+        entry = (
+            "<entry xmlns='http://www.w3.org/2005/Atom'><title>Soliloquy</title><id>x</id>"
+            "<summary>To be, or <b xmlns='urn:b'>not</b> to be</summary></entry>"
+        )
+        self.do(self.romeo, "set", f"<publish node='musings'><item id='1'>{entry}</item></publish>")
+        self.subscribe_quietly(options(include_body="true"))
+        (last,) = self.juliet.take()
+        self.assertEqual(str(last.body), "Soliloquy\nTo be, or not to be")
+        for payload, wanted in (
+            ("<a xmlns='urn:a'>one<b> two </b></a>", "one two"),
+            (f"<a xmlns='urn:a'>{'x' * 2000}</a>", "x" * 1000),
+            ("<a xmlns='urn:a'/>", None),
+        ):
+            self.do(self.romeo, "set", f"<publish node='musings'><item id='1'>{payload}</item></publish>")
+            (message,) = self.juliet.take()
+            self.assertEqual(str(message.body) if message.body else None, wanted)
+        self.assertEqual({bool(message.body) for message in self.nurse.take()}, {False})
+
     def test_unsubscribe(self) -> None:
         """Whoever unsubscribes is not notified any more."""
         self.subscribe(self.juliet)
@@ -129,11 +183,11 @@ class SubscribeTests(PubSubCase):
         self.assertEqual(message.event.items.item["id"], "1")
         self.assertEqual(message.delay.uri, "urn:xmpp:delay")
 
-    def subscribe_quietly(self) -> None:
+    def subscribe_quietly(self, more: str = "") -> None:
         """Subscribe Juliet, keeping what comes beside the answer."""
         self.juliet.send(
             f"<iq type='set' id='q' to='{SERVICE}'><pubsub xmlns='http://jabber.org/protocol/pubsub'>"
-            "<subscribe node='musings' jid='juliet@example.org'/></pubsub></iq>"
+            f"<subscribe node='musings' jid='juliet@example.org'/>{more}</pubsub></iq>"
         )
         del self.juliet.received[-1:]
 
