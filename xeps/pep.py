@@ -109,6 +109,7 @@ class PersonalEventing(Module):
         defaults: Values = {"max_payload_size": settings.max_payload_size}
         defaults |= config.from_settings(settings.default_node_config)
         self.accounts = Accounts(self.host, limits, defaults)
+        self.undo(self.accounts.shared.digests.send_all)
         self.undo(self.host.add_login_kind(store.ACCOUNT_NODE))
         self.undo(self.host.disco.add_account_nodes(self))
 

@@ -100,6 +100,7 @@ class PubSub(Module):
             self._defaults(),
             Shared(),
         )
+        self.undo(self.space.shared.digests.send_all)
         self.space.creators = settings.access_createnode
         self.space.has_collections = settings.nodetree != "tree"
         try:

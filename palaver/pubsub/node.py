@@ -15,6 +15,8 @@ STATES = ("subscribed", "pending", "unconfigured", "none")
 
 OPTIONS: Specs = {
     "deliver": Spec("boolean", "Whether to receive notifications at all"),
+    "digest": Spec("boolean", "Whether to receive notifications together, and not each by itself"),
+    "digest_frequency": Spec("number", "The milliseconds between two such digests"),
     "include_body": Spec("boolean", "Whether to receive a message body beside the payload"),
     "expire": Spec("time", "When the subscription ends: a time, or presence for the end of this presence"),
     "show-values": Spec(
@@ -29,6 +31,8 @@ OPTIONS: Specs = {
 }
 USUAL_OPTIONS: Values = {
     "deliver": True,
+    "digest": False,
+    "digest_frequency": 86_400_000,
     "include_body": False,
     "expire": "",
     "show-values": ["away", "chat", "dnd", "online", "xa"],
@@ -63,6 +67,10 @@ class Subscription(NamedTuple):
         """Give the Unix time at which the lease ends; None when no time is set."""
         expire = str(self.option("expire"))
         return read_stamp(expire) if expire and expire != PRESENCE else None
+
+    def digest_ms(self) -> int:
+        """Give how long notifications wait for others; 0 for not at all."""
+        return int(str(self.option("digest_frequency"))) if self.option("digest") else 0
 
     def encode(self) -> Json:
         """Give what is stored."""

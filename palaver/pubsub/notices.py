@@ -36,10 +36,14 @@ Headers = tuple[tuple[str, str], ...]
 
 
 class Manner(NamedTuple):
-    """How somebody is told: with headers, and with a body beside the payload."""
+    """How somebody is told: with headers, and with a body beside the payload.
+
+    ``digest_ms`` is how long items wait for others, so that all come in one message; 0 for not at all.
+    """
 
     headers: Headers = ()
     body: bool = False
+    digest_ms: int = 0
 
 
 PLAIN = Manner()
@@ -283,9 +287,13 @@ def manner_of(held: Subscription, before: Manner = PLAIN, several: bool = False)
     Which ones they are is said when the address has ``several`` (XEP-0060 section 7.1.2).
     """
     body = before.body or bool(held.option("include_body"))
-    if not several and not body:
+    digest_ms = held.digest_ms()
+    if before is not PLAIN:
+        # Whoever wants one of them at once gets all of them at once.
+        digest_ms = min(digest_ms, before.digest_ms)
+    if not several and not body and not digest_ms:
         return PLAIN
-    return Manner((*before.headers, ("SubID", held.subid)) if several else (), body)
+    return Manner((*before.headers, ("SubID", held.subid)) if several else (), body, digest_ms)
 
 
 def _reaches(held: Subscription, level: int, about: str) -> bool:

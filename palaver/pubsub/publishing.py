@@ -205,14 +205,15 @@ async def _notify(space: Space, node: Node, item: Item, has_item: bool) -> list[
     inner = (
         notices.encode_item(item, node, payload=bool(node.config["deliver_payloads"])) if has_item else b""
     )
+    audience = space.shared.digests.split(space, node, inner, audience)
     event = notices.items(node.name, inner)
     return await notices.Notice(space, node, event, payload=item.payload).send(audience)
 
 
 async def _notify_gone(space: Space, node: Node, gone: list[str]) -> list[Deferred[Any]]:
     inner = b"".join([element("retract", None, id=item_id) for item_id in gone])
-    recipients = await notices.about_items(space, node)
-    return await notices.Notice(space, node, notices.items(node.name, inner)).send(recipients)
+    audience = space.shared.digests.split(space, node, inner, await notices.about_items(space, node))
+    return await notices.Notice(space, node, notices.items(node.name, inner)).send(audience)
 
 
 # -- retract and purge -------------------------------------------------------------------
@@ -285,6 +286,7 @@ async def take_all(space: Space, name: str, by: JID | None) -> None:
         await space.store.write(batch)
         node.count = 0
         space.cache.put_newest(space.key(name), None)
+        space.shared.digests.forget(space, name)
         recipients = await notices.about_items(space, node)
         return node, await notices.Notice(space, node, element("purge", None, node=name)).send(recipients)
 

@@ -13,6 +13,7 @@ from palaver.interfaces import INodeTree, INodeType
 from palaver.jid import JID
 from palaver.pubsub.conditions import Moved
 from palaver.pubsub.config import ACCESS_MODELS, Bounds
+from palaver.pubsub.digests import Digests
 from palaver.pubsub.fields import Values
 from palaver.pubsub.node import PRESENCE, Node
 from palaver.pubsub.store import Item, Place, Store, expiry_rank
@@ -115,7 +116,7 @@ class Cache:
 
 
 class Shared:
-    """What spaces of one module share: nodes in memory, turns, and who is subscribed for now.
+    """What spaces of one module share: nodes in memory, turns, digests, and who is subscribed for now.
 
     Both others are (address, node) by bare JID: ``temporary`` of those whose subscriptions end with their
     presence, ``emptied`` of those who have published what is to go with them.
@@ -124,6 +125,7 @@ class Shared:
     def __init__(self) -> None:
         self.cache = Cache()
         self.turns = Turns()
+        self.digests = Digests()
         self.temporary: dict[str, set[tuple[str, str]]] = {}
         self.emptied: dict[str, set[tuple[str, str]]] = {}
 

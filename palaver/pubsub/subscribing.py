@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 # One answer lists no more than this.
 MAX_LISTED = 1000
+# More often is not worth waiting; longer than a week nobody waits.
+MIN_DIGEST_MS = 1000
+MAX_DIGEST_MS = 7 * 86_400_000
 
 
 # -- subscribe and unsubscribe ------------------------------------------------------------
@@ -150,6 +153,8 @@ def read_options(submitted: Submitted) -> Values:
         ends = Subscription("", "", "", options).ends()
         if ends is not None and ends <= time.time():
             raise ValueError("A lease ends in the future")
+        if not MIN_DIGEST_MS <= int(str(options.get("digest_frequency", MIN_DIGEST_MS))) <= MAX_DIGEST_MS:
+            raise ValueError(f"digest_frequency is {MIN_DIGEST_MS} to {MAX_DIGEST_MS}")
     except ValueError as error:
         raise refusal("bad-request", "invalid-options", str(error)) from None
     return options

@@ -89,6 +89,53 @@ class SubscribeTests(PubSubCase):
         (message,) = self.juliet.take()
         self.assertEqual([child.name for child in message.elements()], ["event"])
 
+    def test_digest(self) -> None:
+        """Whoever wants digests gets in one message what has happened since the last one."""
+
+        def digests() -> list[list[str]]:
+            return [[item["id"] for item in event.elements()] for event in events(self.juliet)]
+
+        self.subscribe(self.nurse)
+        self.subscribe(self.juliet, options=options(digest="1", digest_frequency="60000"))
+        self.publish("1")
+        self.publish("2")
+        self.assertEqual((digests(), len(events(self.nurse))), ([], 2))
+        self.house.clock.advance(60)
+        self.assertEqual(digests(), [["1", "2"]])
+        self.house.clock.advance(60)
+        self.assertEqual(digests(), [])
+        self.publish("3")
+        self.do(self.romeo, "set", "<retract node='musings' notify='1'><item id='3'/></retract>")
+        self.house.modules["PubSub"].detach()
+        self.assertEqual(digests(), [["3", "3"]])
+
+    def test_digest_ends(self) -> None:
+        """A digest is sent early when it gets large, and not to those who may not see the node any more."""
+        self.subscribe(self.juliet, options=options(digest="1", digest_frequency="60000"))
+        for number in range(3):
+            item = f"<item id='{number}'><a xmlns='urn:a'>{'x' * 30000}</a></item>"
+            self.do(self.romeo, "set", f"<publish node='musings'>{item}</publish>")
+        self.house.clock.advance(0)
+        self.assertEqual([len(list(event.elements())) for event in events(self.juliet)], [3])
+        self.publish("4")
+        self.do(self.romeo, "set", "<purge node='musings'/>", NS_OWNER)
+        self.assertEqual([event.name for event in events(self.juliet)], ["purge"])
+        self.publish("5")
+        self.affiliate("juliet", "outcast")
+        self.juliet.take()
+        self.house.clock.advance(60)
+        self.assertEqual(events(self.juliet), [])
+        self.publish("6")
+        self.do(self.romeo, "set", "<delete node='musings'/>", NS_OWNER)
+        self.house.clock.advance(60)
+
+    def test_digest_of_several(self) -> None:
+        """Whoever wants one of two subscriptions' items at once gets them at once."""
+        self.subscribe(self.juliet)
+        self.subscribe(self.juliet, options=options(digest="1", digest_frequency="60000"))
+        self.publish()
+        self.assertEqual(len(events(self.juliet)), 1)
+
     def test_body(self) -> None:
         """Whoever wants it gets the item's text as a body too, also that of the last item."""
         self.configure("musings", send_last_published_item="on_sub")
@@ -141,6 +188,10 @@ class SubscribeTests(PubSubCase):
             ),
             (
                 f"<subscribe node='musings' jid='nurse@example.org'/>{options(expire=PAST)}",
+                ("modify", "bad-request", "invalid-options"),
+            ),
+            (
+                f"<subscribe node='musings' jid='nurse@example.org'/>{options(digest_frequency=1)}",
                 ("modify", "bad-request", "invalid-options"),
             ),
             (
