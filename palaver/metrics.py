@@ -7,15 +7,17 @@ small closed sets, never from what a stranger sends.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from itertools import accumulate
+from typing import TYPE_CHECKING, NamedTuple
 
-from prometheus_client import CollectorRegistry, Histogram, generate_latest
-from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
+if TYPE_CHECKING:
+    from prometheus_client.metrics_core import Metric
 
 # From one fast commit of an embedded database to one that a user notices.
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+CHANGES = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1000)
 
 
 class Tally(dict[str, int]):
@@ -36,6 +38,34 @@ class Count:
         self.value = 0
 
 
+class Histogram:
+    """How many observed values are below each of some bounds, and their sum; one thread observes."""
+
+    __slots__ = ("bounds", "counts", "help", "name", "sum")
+
+    def __init__(self, name: str, help: str, bounds: tuple[float, ...]) -> None:
+        """``bounds`` ascend; what is above the last one is counted too."""
+        self.name = name
+        self.help = help
+        self.bounds = bounds
+        self.reset()
+
+    def observe(self, value: float) -> None:
+        """Count a value."""
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.sum += value
+
+    def buckets(self) -> list[tuple[str, float]]:
+        """Give how many values there are up to each bound, the last of which is infinite."""
+        names = (*map(str, map(float, self.bounds)), "+Inf")
+        return list(zip(names, accumulate(self.counts), strict=True))
+
+    def reset(self) -> None:
+        """Forget what was observed."""
+        self.counts = [0] * (len(self.bounds) + 1)
+        self.sum = 0.0
+
+
 class _Counted(NamedTuple):
     name: str
     help: str
@@ -45,7 +75,7 @@ class _Counted(NamedTuple):
 
 _counted: list[_Counted] = []
 _gauges: dict[str, tuple[str, list[Callable[[], float]]]] = {}
-registry = CollectorRegistry()
+_histograms: list[Histogram] = []
 
 
 def tally(name: str, help: str, label: str) -> Tally:
@@ -62,6 +92,13 @@ def count(name: str, help: str) -> Count:
     return counts
 
 
+def histogram(name: str, help: str, bounds: tuple[float, ...]) -> Histogram:
+    """Give a new histogram, shown as ``palaver_NAME``."""
+    made = Histogram(f"palaver_{name}", help, bounds)
+    _histograms.append(made)
+    return made
+
+
 stanzas_received = tally("stanzas_received", "Stanzas that clients sent.", "name")
 stanzas_sent = tally("stanzas_sent", "Stanzas written to clients.", "name")
 stanza_errors = tally("stanza_errors", "Error stanzas made by this server.", "condition")
@@ -76,21 +113,8 @@ login_failures = tally("login_failures", "Failed authentications.", "reason")
 module_failures = tally("module_failures", "Exceptions in modules.", "module")
 storage_failures = tally("storage_failures", "Reads and commits that a backend could not do.", "kind")
 
-commit_seconds = Histogram(
-    "palaver_commit_seconds", "How long a storage transaction took.", registry=registry, buckets=SECONDS
-)
-commit_changes = Histogram(
-    "palaver_commit_changes",
-    "How many changes one transaction carried.",
-    registry=registry,
-    buckets=(1, 2, 5, 10, 25, 50, 100, 250, 500, 1000),
-)
-login_seconds = Histogram(
-    "palaver_login_seconds",
-    "From the connection to the bound session.",
-    registry=registry,
-    buckets=SECONDS,
-)
+commit_seconds = histogram("commit_seconds", "How long a storage transaction took.", SECONDS)
+commit_changes = histogram("commit_changes", "How many changes one transaction carried.", CHANGES)
 
 
 def gauge(name: str, help: str, read: Callable[[], float]) -> Callable[[], None]:
@@ -103,10 +127,16 @@ def gauge(name: str, help: str, read: Callable[[], float]) -> Callable[[], None]
     return lambda: readers.remove(read)
 
 
-class _Reader(Collector):
-    """Turns the plain integers into Prometheus samples."""
+class _Reader:
+    """Turns plain numbers into Prometheus' samples; its client is loaded when somebody first asks."""
 
     def collect(self) -> Iterator[Metric]:
+        from prometheus_client.metrics_core import (
+            CounterMetricFamily,
+            GaugeMetricFamily,
+            HistogramMetricFamily,
+        )
+
         for name, help, label, counts in _counted:
             if isinstance(counts, Count):
                 yield CounterMetricFamily(name, help, value=counts.value)
@@ -117,23 +147,28 @@ class _Reader(Collector):
             yield counter
         for name, (help, readers) in tuple(_gauges.items()):
             yield GaugeMetricFamily(name, help, value=sum(read() for read in readers))
-
-
-registry.register(_Reader())
+        for held in _histograms:
+            yield HistogramMetricFamily(held.name, held.help, buckets=held.buckets(), sum_value=held.sum)
 
 
 def render() -> bytes:
     """Give everything in the Prometheus text format."""
-    return generate_latest(registry)
+    from prometheus_client import generate_latest
+
+    return generate_latest(_Reader())
 
 
 def snapshot() -> dict[str, float]:
     """Give every count and gauge by its sample name, such as ``palaver_logins_total{mechanism="PLAIN"}``."""
     found: dict[str, float] = {}
-    for metric in _Reader().collect():
-        for sample in metric.samples:
-            labels = ",".join(f'{name}="{value}"' for name, value in sample.labels.items())
-            found[f"{sample.name}{{{labels}}}" if labels else sample.name] = sample.value
+    for name, _, label, counts in _counted:
+        if isinstance(counts, Count):
+            found[f"{name}_total"] = counts.value
+            continue
+        for value, number in tuple(counts.items()):
+            found[f'{name}_total{{{label}="{value}"}}'] = number
+    for name, (_, readers) in tuple(_gauges.items()):
+        found[name] = sum(read() for read in readers)
     return found
 
 
@@ -144,3 +179,5 @@ def reset() -> None:
             counted.counts.value = 0
         else:
             counted.counts.clear()
+    for held in _histograms:
+        held.reset()

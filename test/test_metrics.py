@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from palaver import metrics
@@ -43,9 +46,23 @@ class MetricsTests(SynchronousTestCase):
 
     def test_a_histogram_is_shown(self):
         """How long commits take is counted in buckets."""
-        before = metrics.registry.get_sample_value("palaver_commit_seconds_count") or 0
-        metrics.commit_seconds.observe(0.003)
-        self.assertEqual(metrics.registry.get_sample_value("palaver_commit_seconds_count"), before + 1)
+        for seconds in (0.0005, 0.003, 60):
+            metrics.commit_seconds.observe(seconds)
+        shown = metrics.render().decode()
+        for line in (
+            'palaver_commit_seconds_bucket{le="0.0005"} 1.0',
+            'palaver_commit_seconds_bucket{le="0.005"} 2.0',
+            'palaver_commit_seconds_bucket{le="+Inf"} 3.0',
+            "palaver_commit_seconds_count 3.0",
+            "palaver_commit_seconds_sum 60.0035",
+        ):
+            self.assertIn(f"{line}\n", shown)
+
+    def test_its_client_is_loaded_late(self):
+        """Counting does not load what writes the Prometheus format."""
+        code = "import sys, palaver.metrics; print('prometheus_client' in sys.modules)"
+        run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        self.assertEqual(run.stdout, "False\n")
 
     def test_the_snapshot_has_names_with_labels(self):
         """`palaver status` shows the same names as Prometheus does."""
