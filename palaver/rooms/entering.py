@@ -72,8 +72,6 @@ def _enter(room: Room, presence: Stanza, sender: JID, nick: str) -> None:
 
 def _check(room: Room, presence: Stanza, sender: JID, nick: str) -> Occupant | None:
     """Refuse whoever may not enter; gives the occupant whose nick this is to be another session of."""
-    if not nick:
-        raise StanzaError("jid-malformed", "A nick is missing")
     held = room.held(sender.bare)
     if held.affiliation == OUTCAST:
         raise StanzaError("forbidden", "You are banned from this room")
@@ -123,6 +121,8 @@ def check_nick(room: Room, nick: str, bare: str, own: Occupant | None = None) ->
 
     ``own`` is who is to have it; else gives the occupant of this account that has it. Raises StanzaError.
     """
+    if not nick:
+        raise StanzaError("jid-malformed", "A nick is missing")
     if not nick.strip():
         raise StanzaError("not-acceptable", "A nick is more than spaces")
     if len(nick) > room.service.limits.max_nick_chars:

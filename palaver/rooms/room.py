@@ -155,9 +155,13 @@ class Room:
         return self._nick_keys.get(nicks.key(nick))
 
     def occupants_of(self, bare: str) -> list[Occupant]:
-        """Give the occupants that are an account's, or those of a domain."""
+        """Give the occupants that are an account's; or those of a domain, but for who is held by himself."""
         if "@" not in bare:
-            return [one for one in self.occupants.values() if one.bare.rpartition("@")[2] == bare]
+            return [
+                one
+                for one in self.occupants.values()
+                if one.bare.rpartition("@")[2] == bare and one.bare not in self.affiliations
+            ]
         return [one for one in self.occupants.values() if one.bare == bare]
 
     def seat(self, occupant: Occupant, seat: Seat) -> None:
