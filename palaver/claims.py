@@ -44,6 +44,7 @@ TITLES = {
     131: "Stanza Headers and Internet Metadata",
     133: "Service Administration",
     136: "Message Archiving",
+    144: "Roster Item Exchange",
     153: "vCard-Based Avatars",
     157: "Contact Addresses for XMPP Services",
     160: "Best Practices for Handling Offline Messages",

@@ -21,7 +21,7 @@ from palaver.modules import BARE, Module, Settings, iq, on, phase
 from palaver.routing.asked import Wanted, read_set
 from palaver.routing.pipeline import FROM_CLIENT, HANDLED, Reply, Verdict, refusal
 from palaver.routing.roster import NS_ROSTER, SEES_US, Roster, RosterItem
-from palaver.routing.rosters import changing, push, rosters, store
+from palaver.routing.rosters import changing, push, roster_of, store
 from palaver.routing.sharing import is_mutual, own_item, shown
 from palaver.settings import Domain
 from palaver.stanza import NS_CLIENT, Stanza, make
@@ -79,7 +79,7 @@ class RemoteRoster(Module):
         if len(reason.encode()) > MAX_REASON_BYTES:
             raise StanzaError("not-acceptable", f"A reason has at most {MAX_REASON_BYTES} bytes")
         local, service = _parties(request)
-        if not (await self._roster(local)).is_seen_by(service):
+        if not (await roster_of(self.host, local)).is_seen_by(service):
             raise StanzaError(
                 "forbidden", "You must have a presence subscription to ask for this", type="modify"
             )
@@ -203,7 +203,7 @@ class RemoteRoster(Module):
         if local not in self.host.users and not await self.host.accounts.exists(local):
             raise StanzaError("service-unavailable")
         if request.type == "get":
-            return _contacts(await self._roster(local), service)
+            return _contacts(await roster_of(self.host, local), service)
         wanted = read_set(request, self._bare(local))
         if wanted.contact.rpartition("@")[2] != service:
             raise StanzaError("bad-request", "You may change contacts on your own domain", type="modify")
@@ -251,11 +251,6 @@ class RemoteRoster(Module):
             return True
         held = await self._permission(local, service)
         return held is not None and held.value["state"] == GRANTED
-
-    async def _roster(self, local: str) -> Roster:
-        user = self.host.users.get(local)
-        roster: Roster = user.roster if user is not None else await rosters(self.host).load(local)
-        return roster
 
     async def _permission(self, local: str, service: str) -> Document | None:
         found: Document | None = await self.host.storage.documents.get(self.host.domain, local, KIND, service)

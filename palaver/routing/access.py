@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from palaver.jid import JID
-from palaver.routing.rosters import rosters
+from palaver.routing.rosters import roster_of
 
 if TYPE_CHECKING:
     from palaver.routing.host import Host
@@ -16,7 +16,4 @@ async def sees_presence(host: Host, local: str, asker: JID) -> bool:
 
     Raises StorageError.
     """
-    user = host.users.get(local)
-    roster = user.roster if user is not None else await rosters(host).load(local)
-    seen: bool = roster.is_seen_by(asker.bare)
-    return seen
+    return (await roster_of(host, local)).is_seen_by(asker.bare)

@@ -179,8 +179,7 @@ async def changing(host: Host, local: str, work: Callable[[Roster], Awaitable[T]
     ``work`` must not wait for anything that may need the same roster.
     Raises StorageError, and StanzaError when the account goes meanwhile.
     """
-    user = host.users.get(local)
-    roster: Roster = user.roster if user is not None else await rosters(host).load(local)
+    roster = await roster_of(host, local)
     if roster.lock is None:
         roster.lock = DeferredLock()
     lock = roster.lock
@@ -223,6 +222,16 @@ def _check_room(roster: Roster, item: RosterItem, limit: int) -> None:
 def rosters(host: Host) -> Any:
     """Give the IRosters of a host."""
     return host.query(IRosters)
+
+
+async def roster_of(host: Host, local: str) -> Roster:
+    """Give an account's roster, read when nobody is online with it; an empty one when there is no account.
+
+    Raises StorageError.
+    """
+    user = host.users.get(local)
+    roster: Roster = user.roster if user is not None else await rosters(host).load(local)
+    return roster
 
 
 def push(host: Host, local: str, roster: Roster, item: RosterItem) -> None:

@@ -262,6 +262,13 @@ remote_roster = ModuleMaker(
     (Xep(321, "0.1.1"),),
     default=False,
 )
+roster_exchange = ModuleMaker(
+    "mod_roster_exchange",
+    f"{_XEPS}.roster_exchange.RosterExchange",
+    "Gateways and group services suggest contacts, which are added without asking",
+    (Xep(144, "1.1.1"),),
+    default=False,
+)
 roster = ModuleMaker(
     "mod_roster",
     f"{_XEPS}.roster.Roster",
