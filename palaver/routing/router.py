@@ -1,7 +1,12 @@
-"""Where to: the one table from domains to services."""
+"""Where to: the one table from domains to services, and who is asked about domains that are not in it.
+
+A domain that a service has been added for is that service's. About any other domain the routes are
+asked, in the order of ``[general] routing_modules``; the first that knows a service for it has it.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -12,6 +17,13 @@ from palaver.errors import StanzaError
 from palaver.interfaces import IService
 from palaver.jid import JID, InvalidJID
 from palaver.stanza import Stanza
+
+LOCAL, COMPONENT, CLUSTER, S2S = "local", "component", "cluster", "s2s"
+ROUTES = (LOCAL, COMPONENT, CLUSTER, S2S)
+"""The routes that are there, in their usual order."""
+
+Route = Callable[[str], IService | None]
+"""Gives the service of a prepared domain that no service was added for; None: ask the next one."""
 
 
 @implementer(IService)
@@ -36,7 +48,13 @@ class Router:
 
     def __init__(self) -> None:
         self.services: dict[str, Any] = {}
-        self.remote: Any = NoRemote(self)
+        self._nowhere = NoRemote(self)
+        # What the route s2s gives; streams with other servers put themselves here.
+        self.remote: Any = self._nowhere
+        self._routes: dict[str, Route] = {S2S: lambda domain: self.remote}
+        self._first: tuple[Route, ...] = ()
+        self._order: tuple[tuple[str, Route], ...] = ()
+        self.arrange(ROUTES)
 
     def add(self, service: IService) -> Any:
         """Add a service for its domain; gives the function that takes it back.
@@ -49,6 +67,53 @@ class Router:
         self.services[domain] = service
         return lambda: self.services.pop(domain, None)
 
+    # -- domains that no service was added for ---------------------------------------------
+
+    def add_route(self, name: str, route: Route) -> Callable[[], None]:
+        """Have somebody asked about domains, when `arrange` names it; gives the function that takes it back.
+
+        Raises `ValueError` for a second one of one name.
+        """
+        if name in self._routes:
+            raise ValueError(f"there is a route {name} already")
+        self._routes[name] = route
+        self.arrange(self._names)
+
+        def remove() -> None:
+            del self._routes[name]
+            self.arrange(self._names)
+
+        return remove
+
+    def arrange(self, names: Sequence[str]) -> None:
+        """Ask the routes of these names in this order; those in front of ``local`` before the table too."""
+        self._names = tuple(names)
+        self._order = tuple((name, self._routes[name]) for name in names if name in self._routes)
+        before = self._names[: self._names.index(LOCAL)] if LOCAL in self._names else self._names
+        # The routes of the house know no domain that is in the table.
+        self._first = tuple(route for name, route in self._order if name in before and name not in ROUTES)
+
+    def serves(self, domain: str) -> bool:
+        """Tell whether a prepared domain is of this server, or of one that belongs to it."""
+        return domain in self.services or self._ask(domain, but=S2S) is not None
+
+    def find(self, domain: str) -> Any:
+        """Give the service of a prepared domain, be it one that only refuses."""
+        for route in self._first:
+            service = route(domain)
+            if service is not None:
+                return service
+        return self.services.get(domain) or self._ask(domain) or self._nowhere
+
+    def _ask(self, domain: str, but: str | None = None) -> Any:
+        for name, route in self._order:
+            service = route(domain) if name != but else None
+            if service is not None:
+                return service
+        return None
+
+    # -- stanzas -----------------------------------------------------------------------------
+
     def route(self, stanza: Stanza) -> Deferred[Any] | None:
         """Take a stanza with ``to`` and ``from`` where it goes.
 
@@ -59,7 +124,9 @@ class Router:
             to = jid.parse(stanza.attrs["to"])
         except InvalidJID as error:
             return self.bounce(stanza.replace(to=None), StanzaError("jid-malformed", str(error)))
-        service = self.services.get(to.domain, self.remote)
+        service = self.services.get(to.domain)
+        if service is None or self._first:
+            service = self.find(to.domain)
         waiting: Deferred[Any] | None = service.deliver(stanza, to)
         return waiting
 

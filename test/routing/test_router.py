@@ -91,6 +91,71 @@ class RouterTests(SynchronousTestCase):
         self.assertEqual(len(self.service.got), 1)
 
 
+class RouteTests(SynchronousTestCase):
+    """Domains that no service was added for."""
+
+    def setUp(self) -> None:
+        self.router = cast(Any, Router())
+        self.router.add(Service("example.org"))
+        self.router.remote = Service("")
+        self.asked: list[str] = []
+
+    def found(self, domain: str) -> Any:
+        """Give the domain of the service that a stanza for a domain goes to."""
+        return self.router.find(domain).domain
+
+    def route(self, name: str, *domains: str) -> Any:
+        """Add a route that knows some domains."""
+
+        def find(domain: str) -> Any:
+            self.asked.append(name)
+            return Service(f"{name} {domain}") if domain in domains else None
+
+        return self.router.add_route(name, find)
+
+    def test_order(self) -> None:
+        """Routes are asked in their order until one knows the domain; other servers are the last."""
+        self.route("cluster", "a.example", "b.example")
+        self.route("component", "a.example")
+        self.assertEqual(self.found("a.example"), "component a.example")
+        self.assertEqual(self.found("b.example"), "cluster b.example")
+        self.assertEqual(self.found("c.example"), "")
+        self.assertEqual(self.asked, ["component", "component", "cluster", "component", "cluster"])
+
+    def test_another_order(self) -> None:
+        """The order is what the configuration says; a route that it leaves out is not asked."""
+        self.route("cluster", "a.example")
+        self.route("component", "a.example")
+        self.router.arrange(("local", "cluster", "component"))
+        self.assertEqual(self.found("a.example"), "cluster a.example")
+        refused = Service("")
+        self.router.reply = lambda stanza, answer: refused.got.append(answer)
+        self.router.route(stanza(f"<message from='{ROMEO}' to='c.example'/>"))
+        self.assertEqual([answer.type for answer in cast(Any, refused.got)], ["error"])
+
+    def test_before_the_table(self) -> None:
+        """A route of somebody's own in front of local takes even domains that are served here."""
+        remove = self.route("package.module:factory", "example.org")
+        self.router.arrange(("local", "package.module:factory", "s2s"))
+        self.assertEqual(self.found("example.org"), "example.org")
+        self.router.arrange(("package.module:factory", "local", "s2s"))
+        self.assertEqual(self.found("example.org"), "package.module:factory example.org")
+        remove()
+        self.assertEqual(self.found("example.org"), "example.org")
+
+    def test_one_of_a_name(self) -> None:
+        """A second route of one name is refused."""
+        self.route("cluster")
+        self.assertRaises(ValueError, self.route, "cluster")
+        self.assertRaises(ValueError, self.route, "s2s")
+
+    def test_served(self) -> None:
+        """What is asked of other servers is not served here."""
+        self.route("component", "a.example")
+        found = [self.router.serves(domain) for domain in ("example.org", "a.example", "c.example")]
+        self.assertEqual(found, [True, True, False])
+
+
 class SpoofTests(SynchronousTestCase):
     """What a client says about itself."""
 
