@@ -184,14 +184,15 @@ class PersonalEventing(Module):
             self._asks(session, event.features)
 
     def _asks(self, session: Session, features: frozenset[str] | None) -> None:
-        """Send last items of those nodes that a client asks for and has not asked for before."""
-        if not features or session.presence is None:
+        """Send last items of those nodes that a client asks for and did not ask for just before."""
+        if features is None or session.presence is None:
             return
         wanted = wanted_nodes(features)
-        if not wanted:
+        if not wanted and (session.state is None or self.name not in session.state):
             return
         served = session.remember(self.name)
         new = wanted - served.get("nodes", frozenset())
+        # Whoever asks for nothing any more may ask for the same again later.
         served["nodes"] = wanted
         if new:
             # Nothing of it has to be there before the client's next stanza is read.
@@ -215,8 +216,9 @@ class PersonalEventing(Module):
             self._asks_from_elsewhere(sender.full, capabilities.features(sender.full))
 
     def _asks_from_elsewhere(self, full: str, features: frozenset[str] | None) -> None:
-        wanted = wanted_nodes(features or ())
-        for owner, new in self.accounts.remote.new(full, wanted) if wanted else ():
+        if features is None:
+            return
+        for owner, new in self.accounts.remote.new(full, wanted_nodes(features)):
             self.host.guard(self.name, partial(self._send_last, owner, new, jid.parse(full)))
 
     @on(BecameUnavailable)

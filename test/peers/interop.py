@@ -28,11 +28,8 @@ REPLY_TIMEOUT_MS = 5000
 
 # Specifications whose tests do not ask first whether the server can do it, and why they are not run.
 LEFT_OUT = {
-    "XEP-0080": "the server has no personal eventing (XEP-0163)",
     "XEP-0096": "the server has no SOCKS5 proxy (XEP-0065) and the suite's own refuses loopback addresses; "
     "after that failure its in-band test fails as well",
-    "XEP-0107": "the server has no personal eventing (XEP-0163)",
-    "XEP-0118": "the server has no personal eventing (XEP-0163)",
 }
 
 

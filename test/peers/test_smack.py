@@ -82,7 +82,7 @@ class ReportTests(SynchronousTestCase):
             self.modular: [
                 Outcome("passed", "RFC6121", "RosterTest.push", ""),
                 Outcome("passed", "RFC6121", "RosterTest.remove", ""),
-                Outcome("not-run", "XEP-0080", "MoodTest.happy", ""),
+                Outcome("not-run", "XEP-0096", "FileTest.send", ""),
             ],
         }
         text = interop_page.page(found)
@@ -92,7 +92,7 @@ class ReportTests(SynchronousTestCase):
             "| all | 3 | 1 | 1 | 1 |",
             "rfc6121): No answer\n  - `RosterTest.remove` (tcp)\n",
             "xep-0045.html): No rooms\n  - `MucTest.join` (tcp)\n",
-            f": {interop.LEFT_OUT['XEP-0080']}\n  - `MoodTest.happy` (modular)\n",
+            f": {interop.LEFT_OUT['XEP-0096']}\n  - `FileTest.send` (modular)\n",
             "\n  - `RosterTest.push`\n  - `RosterTest.remove` (modular)\n",
         ):
             self.assertIn(line, text)

@@ -12,11 +12,13 @@ from zope.interface.verify import verifyObject
 from palaver.errors import StanzaError
 from palaver.events import CapabilitiesKnown, ItemPublished, ItemRetracted
 from palaver.interfaces import ICapabilities, IPersonalEventing
-from palaver.pubsub import store
+from palaver.pubsub import notices, store
 from palaver.pubsub.conditions import NS_EVENT, NS_OWNER, NS_PUBLISH_OPTIONS, NS_PUBSUB
 from palaver.pubsub.remote import RemoteClients
 from palaver.routing.lifecycle import delete_account
+from palaver.routing.pipeline import DROP, TO_SESSION, TO_USER, Drop
 from palaver.routing.users import bind
+from palaver.stanza import Stanza
 from palaver.test.house import Client, House, now, stanza
 from palaver.test.pubsub.cases import events, fields, form, refusal
 from palaver.xeps.blocking import Blocking
@@ -299,6 +301,49 @@ class HiddenTests(PepCase):
         answer = self.ask(self.juliet, "get", f"<items node='{MOOD}'/>", "romeo@example.org")
         self.assertEqual(refusal(answer), ("cancel", "service-unavailable"))
 
+    def test_blocked_by(self) -> None:
+        """A contact who has blocked the account hears of nothing either; the others do."""
+        self.house.add(Blocking)
+        for client in (self.juliet, self.nurse):
+            self.asks(client, MOOD)
+        self.juliet.ask(
+            "<iq type='set' id='b'><block xmlns='urn:xmpp:blocking'>"
+            "<item jid='romeo@example.org'/></block></iq>"
+        )
+        self.take()
+        self.publish()
+        self.assertEqual((events(self.juliet), len(events(self.nurse))), ([], 1))
+
+    def test_looked_at(self) -> None:
+        """A module that looks at messages sees notifications too."""
+        seen = []
+
+        def look(stanza: Stanza, context: Any) -> Drop:
+            seen.append(stanza.attrs["to"])
+            return DROP
+
+        self.asks(self.juliet, MOOD)
+        for direction in (TO_USER, TO_SESSION):
+            remove = self.house.host.pipeline.add(direction, "notice", ("message",), "mod_x", look)
+            self.publish()
+            self.assertEqual((seen, events(self.juliet)), (["juliet@example.org/home"], []))
+            seen.clear()
+            remove()
+
+    def test_several_turns(self) -> None:
+        """Many notifications do not fill one turn; who goes meanwhile is left out."""
+        self.patch(notices, "MAX_PER_TURN", 1)
+        for client in (self.juliet, self.nurse):
+            self.asks(client, MOOD)
+        self.take()
+        inner = f"<publish node='{MOOD}'><item id='1'><happy xmlns='{MOOD}'/></item></publish>"
+        self.romeo.send(f"<iq type='set' id='1'><pubsub xmlns='{NS_PUBSUB}'>{inner}</pubsub></iq>")
+        got = [len(events(client)) for client in (self.juliet, self.nurse)]
+        self.assertEqual(sum(got), 1)
+        late = (self.juliet, self.nurse)[got.index(0)]
+        self.house.clock.advance(0)
+        self.assertEqual(len(events(late)), 1)
+
 
 class LimitTests(PepCase):
     """Nothing grows without end."""
@@ -339,6 +384,14 @@ class PresenceTests(PepCase):
         self.publish("1", TUNE)
         self.asks(self.juliet, MOOD, TUNE)
         self.assertEqual([event["node"] for event in events(self.juliet)], [TUNE])
+
+    def test_asked_again(self) -> None:
+        """A client that has stopped to ask, and asks again, gets the last item again."""
+        self.asks(self.juliet, MOOD)
+        self.asks(self.juliet)
+        self.juliet.take()
+        self.asks(self.juliet, MOOD)
+        self.assertEqual([event["node"] for event in events(self.juliet)], [MOOD])
 
     def test_own(self) -> None:
         """The account's own clients get them too."""
@@ -450,6 +503,11 @@ class ElsewhereTests(PepCase):
         self.present()
         self.assertEqual(self.got(), [])
         self.publish("2")
+        self.assertEqual(self.got(), [MOOD])
+        self.asks_elsewhere()
+        self.publish("2")
+        self.assertEqual(self.got(), [])
+        self.asks_elsewhere(MOOD)
         self.assertEqual(self.got(), [MOOD])
         self.present("unavailable")
         self.publish("3")
