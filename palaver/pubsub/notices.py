@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from palaver.routing.sessions import Session
 
 NS_SHIM = "http://jabber.org/protocol/shim"
+# Which headers there are in notifications (XEP-0131).
+HEADERS = ("Collection", "SubID")
 NS_DELAY = "urn:xmpp:delay"
 
 # More notifications than this fill a turn of the reactor.

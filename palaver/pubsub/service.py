@@ -17,6 +17,7 @@ from palaver.pubsub import approval, discovery, membership, owning, publishing, 
 from palaver.pubsub.commands import NS_COMMANDS, get_pending
 from palaver.pubsub.conditions import NS_OWNER, NS_PUBSUB
 from palaver.pubsub.node import Node, read_node
+from palaver.pubsub.notices import HEADERS, NS_SHIM
 from palaver.pubsub.space import MAX_SWEPT, Space, unless_gone
 from palaver.pubsub.store import Place
 from palaver.push.elements import NS_PUSH
@@ -152,6 +153,8 @@ class Service:
 
     async def _info(self, iq: Stanza) -> bytes:
         node = _node(iq, NS_INFO)
+        if node == NS_SHIM:
+            return info([], [f"{NS_SHIM}#{name}" for name in HEADERS], node=node)
         if node is not None:
             assert iq.sender is not None
             return await discovery.node_info(self._space, node, iq.sender)
@@ -161,7 +164,7 @@ class Service:
         return info(identities, sorted(self._features()))
 
     def _features(self) -> Iterable[str]:
-        features = {NS_INFO, NS_ITEMS, NS_COMMANDS, *discovery.SERVICE_FEATURES}
+        features = {NS_INFO, NS_ITEMS, NS_COMMANDS, NS_SHIM, *discovery.SERVICE_FEATURES}
         if PUSH in self._space.kinds:
             features.add(NS_PUSH)
         return features.union(discovery.COLLECTION_FEATURES) if self._space.has_collections else features

@@ -279,6 +279,14 @@ class DiscoveryTests(PubSubCase):
         for feature in ("publish", "rsm", "access-whitelist", "collections", "get-pending"):
             self.assertIn(f"http://jabber.org/protocol/pubsub#{feature}", features)
 
+    def test_headers(self) -> None:
+        """The service says which headers notifications may have (XEP-0131)."""
+        shim = "http://jabber.org/protocol/shim"
+        features = [node["var"] for node in self.disco(INFO).query.elements() if node.name == "feature"]
+        self.assertIn(shim, features)
+        query = self.disco(INFO, shim).query
+        self.assertEqual([node["var"] for node in query.elements()], [f"{shim}#Collection", f"{shim}#SubID"])
+
     def test_listed(self) -> None:
         """The host lists the service."""
         from palaver.xeps.disco import ServiceDiscovery
