@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import Field
 from twisted.internet.defer import DeferredLock
@@ -13,12 +13,15 @@ from twisted.internet.defer import DeferredLock
 from palaver.auth.exchange import Facts, SaslFailure, Success
 from palaver.auth.fast import CURRENT, NEW, Claim, HashedToken, Owner, Slot, match, mechanisms, slots, token
 from palaver.auth.validity import Validity
+from palaver.commands.accounts import existing
+from palaver.commands.command import Arguments, Call, Done
+from palaver.commands.typed import Account
 from palaver.errors import StorageError
 from palaver.events import PasswordChanged
 from palaver.interfaces import IFastTokens
 from palaver.log import Log
 from palaver.markup import element
-from palaver.modules import Module, Settings, on
+from palaver.modules import Module, Settings, command, on
 from palaver.storage import Batch, Document
 from palaver.streams.sasl2 import NS_FAST
 from palaver.times import stamp
@@ -65,6 +68,20 @@ class FastAuthTokenSettings(Settings):
     )
 
 
+class _Use(NamedTuple):
+    """What a client says with a token: ``number`` is its count, 0 when it counts nothing."""
+
+    client: str
+    number: int
+    invalidate: bool
+
+
+class Forgetting(Arguments):
+    """Whose tokens."""
+
+    accountjid: Account = Field(description="The account, user@host.")
+
+
 class FastAuthToken(Module):
     """Gives clients tokens, with which they log in next time in one round trip and without the password.
 
@@ -87,11 +104,22 @@ class FastAuthToken(Module):
         """Announce the mechanisms that this stream can use (section 3.1)."""
         return _encode(mechanisms(stream.facts().bindings))
 
+    # -- taking back ------------------------------------------------------------------------
+
     @on(PasswordChanged)
     async def changed(self, event: PasswordChanged) -> None:
         """Take back what was given to whoever knew the old password."""
-        async with self._turn(event.jid.local):
-            await self.host.storage.write(Batch().delete(self.host.domain, event.jid.local, KIND))
+        await self._forget(event.jid.local)
+
+    @command("forget-tokens", "token forget", "Forget clients' tokens", Forgetting)
+    async def forgotten(self, call: Call, given: Forgetting) -> Done:
+        """Take back the tokens of all clients of an account; its sessions go on."""
+        await self._forget(await existing(call.host, given.accountjid))
+        return Done("Forgotten.")
+
+    async def _forget(self, local: str) -> None:
+        async with self._turn(local):
+            await self.host.storage.write(Batch().delete(self.host.domain, local, KIND))
 
     # -- taking ---------------------------------------------------------------------------
 
@@ -99,26 +127,18 @@ class FastAuthToken(Module):
         """See IFastTokens (section 3.4)."""
         if request.client is None:
             raise SaslFailure("malformed-request", "Tokens go with the id of a user agent")
-        count = _count(fast.getAttribute("count"))
-        invalidate = fast.getAttribute("invalidate") in TRUE
-        check = partial(self._check, request, request.client, count, invalidate)
+        count, invalidate = _count(fast.getAttribute("count")), fast.getAttribute("invalidate") in TRUE
+        check = partial(self._check, request, _Use(request.client, count, invalidate))
         return HashedToken(request.mechanism, self.host.accounts, facts, check)
 
     async def _check(
-        self,
-        request: Request,
-        client: str,
-        count: int,
-        invalidate: bool,
-        local: str,
-        documents: list[Document] | None,
-        claim: Claim,
+        self, request: Request, use: _Use, local: str, documents: list[Document] | None, claim: Claim
     ) -> bytes:
         """See `palaver.auth.fast.Check`."""
         if documents is None:
             documents = await self._list(local)
-        owner = Owner(f"{local}@{self.host.domain}", client)
-        found = _slots(documents, client)
+        owner = Owner(f"{local}@{self.host.domain}", use.client)
+        found = _slots(documents, use.client)
         matched = match(self._secret(), owner, found, claim)
         if matched is None:
             raise SaslFailure("not-authorized")
@@ -126,27 +146,27 @@ class FastAuthToken(Module):
         slot = found[place]
         if slot.expires <= self.host.clock.seconds():
             raise SaslFailure("credentials-expired")
-        if place == NEW or count or invalidate:
-            await self._note_use(local, client, slot, count, invalidate)
-        if not invalidate:
+        if place == NEW or use.number or use.invalidate:
+            await self._note_use(local, use, slot)
+        if not use.invalidate:
             request.notes[self.name] = slot
         return answer
 
-    async def _note_use(self, local: str, client: str, used: Slot, count: int, invalidate: bool) -> None:
+    async def _note_use(self, local: str, use: _Use, used: Slot) -> None:
         """Commit what follows from the use of a token, before it lets anybody in (sections 3.4 to 3.6)."""
         async with self._turn(local):
-            found = _slots(await self._list(local), client)
+            found = _slots(await self._list(local), use.client)
             place = next((place for place, slot in found.items() if slot.nonce == used.nonce), None)
-            if place is None or (count and count <= found[place].counted):
+            if place is None or (use.number and use.number <= found[place].counted):
                 # It is over, or this was sent before.
                 raise SaslFailure("not-authorized")
             batch = Batch()
-            if invalidate:
-                batch.delete(self.host.domain, local, KIND, client)
+            if use.invalidate:
+                batch.delete(self.host.domain, local, KIND, use.client)
             else:
                 slot = found.pop(place)
-                found[CURRENT] = slot._replace(counted=count or slot.counted)
-                self._put(batch, local, client, found)
+                found[CURRENT] = slot._replace(counted=use.number or slot.counted)
+                self._put(batch, local, use.client, found)
             await self.host.storage.write(batch)
 
     # -- giving ------------------------------------------------------------------------------

@@ -9,7 +9,6 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from palaver import metrics
-from palaver.auth.accounts import Credentials
 from palaver.auth.sasl import Authenticator, AuthSettings, SaslFailure, Success
 from palaver.errors import StorageError, StreamError
 from palaver.interfaces import ILoginTasks
@@ -480,9 +479,7 @@ class AbsentTests(SynchronousTestCase):
             asked: list[str] = []
             credentials = device.accounts.credentials
 
-            def ask(
-                local: str, asked: list[str] = asked, was: Any = credentials
-            ) -> Deferred[Credentials | None]:
+            def ask(local: str, asked: list[str] = asked, was: Any = credentials) -> Any:
                 asked.append(local)
                 return was(local)
 

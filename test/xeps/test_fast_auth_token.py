@@ -11,7 +11,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from palaver.auth.accounts import StoredAccounts
 from palaver.auth.sasl import Authenticator, AuthSettings
-from palaver.errors import StorageError
+from palaver.commands import command as commands
+from palaver.errors import StanzaError, StorageError
 from palaver.routing.lifecycle import delete_account, set_password
 from palaver.test.house import House, now
 from palaver.test.streams.authenticating import (
@@ -28,7 +29,7 @@ from palaver.test.streams.authenticating import (
     plain2,
 )  # fmt: skip
 from palaver.xeps.bind2 import Bind2
-from palaver.xeps.fast_auth_token import KIND, FastAuthToken
+from palaver.xeps.fast_auth_token import KIND, FastAuthToken, Forgetting
 from palaver.xeps.sasl2 import ExtensibleSasl
 
 NONE, EXPR = "HT-SHA-256-NONE", "HT-SHA-256-EXPR"
@@ -238,6 +239,35 @@ class TokenTests(FastCase):
         self.assert_in(self.use(None, bind2()))
         self.assertEqual(reads, ["list"])
 
+    def test_nobody(self) -> None:
+        """Somebody who does not exist costs the same reads and hashes as somebody who does."""
+        work: list[list[str]] = []
+        for name in ("juliet", "tybalt"):
+            done: list[str] = []
+            listed, digest = self.house.storage.documents.list, hmac.digest
+
+            def read(*given: Any, done: Any = done, was: Any = listed, **options: Any) -> Any:
+                done.append("read")
+                return was(*given, **options)
+
+            def count(*given: Any, done: Any = done, was: Any = digest) -> bytes:
+                done.append("hash")
+                hashed: bytes = was(*given)
+                return hashed
+
+            sent = authenticate(NONE, hashed("forged", name), fast())
+            device = self.device()
+            undo = [
+                self.patch(self.house.storage.documents, "list", read),
+                self.patch(hmac, "digest", count),
+            ]
+            self.assertEqual(device.send(sent), REFUSED)
+            for patched in undo:
+                patched.restore()
+            work.append(done)
+        self.assertEqual(work[0], work[1])
+        self.assertIn("hash", work[0])
+
     def test_accounts_of_others(self) -> None:
         """Accounts whose login reads no documents have tokens too."""
         credentials = self.host.accounts.credentials
@@ -290,6 +320,17 @@ class EndTests(FastCase):
         now(self.host.accounts.create("romeo", "crayon"))
         self.assertEqual(self.use(), REFUSED)
 
+    def test_forgotten(self) -> None:
+        """An administrator ends the tokens of an account; its password is as it was."""
+        forget: Any = commands.named(self.host, "token forget")
+        call = commands.Call(self.host, None)
+        now(forget.run(call, Forgetting(accountjid="romeo@example.org")))
+        self.assertEqual(self.use(), REFUSED)
+        self.assert_in(self.use(self.get()))
+        self.failureResultOf(
+            Deferred.fromCoroutine(forget.run(call, Forgetting(accountjid="tybalt@example.org"))), StanzaError
+        )
+
     def test_locked_out(self) -> None:
         """Who is locked out is not let in, whatever the token."""
         now(self.host.accounts.set_disabled("romeo", True))
@@ -297,7 +338,9 @@ class EndTests(FastCase):
 
     def test_too_many_clients(self) -> None:
         """With too many clients the one whose token expires first loses it."""
-        self.house.modules["FastAuthToken"].settings = FastAuthToken.Settings(max_clients=2)
+        self.house.modules["FastAuthToken"].settings = FastAuthToken.Settings.model_validate(
+            {"max_clients": 2}
+        )
         self.clock.advance(1)
         laptop = self.get(client=LAPTOP)
         self.assert_in(self.use())
@@ -351,7 +394,9 @@ class RotationTests(FastCase):
         """How long tokens are good for, and when they are replaced, are options."""
         hours, minutes = {"value": 2, "unit": "hours"}, {"value": 60, "unit": "minutes"}
         period = {"access": hours, "rotate_before_expire": minutes}
-        self.house.modules["FastAuthToken"].settings = FastAuthToken.Settings(validity_period=period)
+        self.house.modules["FastAuthToken"].settings = FastAuthToken.Settings.model_validate(
+            {"validity_period": period}
+        )
         token = self.get()
         self.assertNotIn("<token ", self.use(token))
         self.clock.advance(3600)

@@ -98,7 +98,7 @@ class UpgradeTests(UpgradeCase):
         self.assertIn(upgrade(*TASKS) + "</authentication>", announced)
         self.use(self.accounts("sha-1", "sha-256"))
         self.assertIn(upgrade(TASKS[0]) + "</authentication>", Device(self.house).open())
-        self.house.modules["ScramUpgrade"].settings = ScramUpgrade.Settings(offered_upgrades=["sha512"])
+        self.house.modules["ScramUpgrade"].settings = ScramUpgrade.Settings(offered_upgrades=("sha512",))
         self.assertNotIn("UPGR-", Device(self.house).open())
 
     def test_one(self) -> None:
