@@ -20,7 +20,7 @@ from palaver import metrics
 from palaver.config import Config
 from palaver.errors import StanzaError, StorageError
 from palaver.events import SessionBound
-from palaver.interfaces import IModule, IModuleMaker
+from palaver.interfaces import IModule, IModuleMaker, IRosters
 from palaver.modules import BARE, HOST, SELF, Module, Settings, every, iq, nonza, on, phase
 from palaver.plugin import ModuleMaker, Xep
 from palaver.routing.iqs import DuplicateRoute
@@ -32,6 +32,7 @@ ASK = "<iq type='get' id='{id}' to='example.org'><ask xmlns='urn:example:ask'/><
 # Modules whose defaults leave something out that they can register, or that need an option.
 OPTIONS: dict[str, dict[str, Any]] = {
     "mod_event_pusher_http": {"handlers": [{"url": "http://localhost"}]},
+    "mod_groups": {"groups": {"Crew": {"romeo@example.org": "", "juliet@example.org": ""}}},
     "mod_keystore": {
         "keys": [{"name": name, "type": "ram"} for name in ("token_secret", "provision_pre_shared")]
     },
@@ -79,6 +80,7 @@ def registered(house: House) -> dict[str, object]:
         "nonzas": dict(host.nonzas),
         "within logins": (dict(host.inline), list(host.inline_features)),
         "login": list(host.login_kinds),
+        "shared contacts": host.query(IRosters).sharing,
         "timers": len(house.clock.getDelayedCalls()),
         "services": list(house.router.services),
         "gauges": {name: len(readers) for name, (_, readers) in metrics._gauges.items()},
