@@ -20,13 +20,13 @@ from zope.interface import implementer
 from palaver import metrics
 from palaver.auth.sasl import Facts
 from palaver.errors import StreamError
-from palaver.framing import NS_STREAM, Framer, StreamHeader
+from palaver.framing import Framer, StreamHeader
 from palaver.interfaces import IStream
 from palaver.log import Log
 from palaver.routing.failures import failed
 from palaver.stanza import NS_CLIENT, Stanza
 from palaver.streams import features
-from palaver.streams.negotiation import NEGOTIATION, STANZAS, State, check_header, refuse
+from palaver.streams.negotiation import STANZAS, State, check_header, take
 from palaver.streams.settings import StreamSettings
 
 if TYPE_CHECKING:
@@ -402,20 +402,8 @@ class ClientStream:
         """Take what is no stanza of a session."""
         if self.state is State.CLOSED:
             return None
-        step = NEGOTIATION.get((self.state, stanza.ns, stanza.name))
         try:
-            waiting: Deferred[Any] | None
-            if step is not None:
-                return step(self, stanza)
-            nonza = self.host.nonzas.get((stanza.ns, stanza.name)) if self.host is not None else None
-            if nonza is not None and self.state is not State.AUTHENTICATING:
-                waiting = self.host.guard("nonza", nonza, stanza, self)
-                return waiting
-            if (stanza.ns, stanza.name) == (NS_STREAM, "error"):
-                # The client has ended the stream; an error is no answer to that (RFC 6120 section 4.9.1.1).
-                self.end()
-            else:
-                refuse(stanza)
+            return take(self, stanza)
         except StreamError as error:
             self.end(error)
         return None

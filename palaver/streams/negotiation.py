@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from palaver import jid
 from palaver.errors import StreamError
-from palaver.framing import StreamHeader
+from palaver.framing import NS_STREAM, StreamHeader
 from palaver.interfaces import ILogins, IRegistration
 from palaver.markup import element
 from palaver.routing.failures import failed
@@ -71,7 +71,7 @@ def check_header(stream: ClientStream, header: StreamHeader) -> Host:
     return host
 
 
-def refuse(stanza: Stanza) -> None:
+def refuse(stanza: Stanza) -> NoReturn:
     """Raise the StreamError for an element that has no place in the stream's state."""
     if stanza.ns == NS_CLIENT and stanza.name in STANZAS:
         raise StreamError("not-authorized", "Log in and bind a resource first")
@@ -158,3 +158,22 @@ NEGOTIATION: dict[tuple[State, str, str], Step] = {
     (State.NEGOTIATING, NS_CLIENT, "iq"): _register,
     (State.AUTHENTICATED, NS_CLIENT, "iq"): _bind,
 }
+
+
+def take(stream: ClientStream, stanza: Stanza) -> Deferred[Any] | None:
+    """Take a top-level element that is no stanza of a session; raises StreamError.
+
+    Gives a Deferred when the next one has to wait.
+    """
+    step = NEGOTIATION.get((stream.state, stanza.ns, stanza.name))
+    if step is not None:
+        return step(stream, stanza)
+    nonza = stream.host.nonzas.get((stanza.ns, stanza.name)) if stream.host is not None else None
+    if nonza is not None and stream.state is not State.AUTHENTICATING:
+        waiting: Deferred[Any] | None = stream.host.guard("nonza", nonza, stanza, stream)
+        return waiting
+    if (stanza.ns, stanza.name) != (NS_STREAM, "error"):
+        refuse(stanza)
+    # The client has ended the stream; an error is no answer to that (RFC 6120 section 4.9.1.1).
+    stream.end()
+    return None
