@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -9,6 +10,7 @@ from typing import Any, NamedTuple
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
+from twisted.python.reflect import namedAny
 from zope.interface.registry import Components
 
 from palaver import jid
@@ -24,9 +26,10 @@ from palaver.plan import Plan
 from palaver.routing.host import Host
 from palaver.routing.lifecycle import forget_guest
 from palaver.routing.rosters import ROSTER_KINDS, StoredRosters
-from palaver.routing.router import Router
+from palaver.routing.router import ROUTES, Router
 from palaver.settings import Auth, Component
 from palaver.storage.open import open_storage
+from palaver.streams.components.directory import Components
 from palaver.waiting import settled
 
 log = Log("server")
@@ -67,6 +70,10 @@ class Server:
         self._secret = b""
         self._auth: dict[str, tuple[Auth, bool]] = {}
         self._components: dict[str, _Hosted] = {}
+        # Those of other programs.
+        self.components = Components(self.router)
+        # Routes of somebody's own by what the configuration calls them, and what takes them back.
+        self._routes: dict[str, Callable[[], None]] = {}
         # Guests who have just gone and whose data is being deleted.
         self._leaving: set[Deferred[None]] = set()
 
@@ -119,6 +126,9 @@ class Server:
                 self._configure_host(host, config, undo)
                 await self._apply_modules(host, plan, undo)
             self._start_components(plan, undo)
+            self._arrange_routes(config, undo)
+            # The last step that can fail, which then has changed nothing.
+            self._configure_components(config)
         except BaseException:
             for take_back in reversed(undo):
                 await self._take_back(take_back)
@@ -129,6 +139,8 @@ class Server:
         ordered = {domain: self.hosts[domain] for domain in config.general.hosts}
         self.hosts.clear()
         self.hosts.update(ordered)
+        for name in [name for name in self._routes if name not in config.general.routing_modules]:
+            self._remove_route(name)
         self.config = config
 
     @staticmethod
@@ -302,6 +314,32 @@ class Server:
     def _stop_component(self, domain: str) -> None:
         self._components.pop(domain).service.stop()
 
+    # -- other programs' components, and routes ------------------------------------------------
+
+    def _configure_components(self, config: Config) -> None:
+        tables = {d: table for d, table in config.components().items() if table.secret is not None}
+        try:
+            self.components.configure(tables)
+        except ValueError as error:
+            raise ConfigError(str(error)) from None
+
+    def _arrange_routes(self, config: Config, undo: Undo) -> None:
+        """Have the router ask in the order of the config; raises `ConfigError` for a route that is none."""
+        wanted = [name for name in config.general.routing_modules if name not in ROUTES]
+        for name in wanted:
+            if name not in self._routes:
+                try:
+                    route = namedAny(name.replace(":", "."))(self.router)
+                except Exception as error:
+                    raise ConfigError(f"general.routing_modules: {name} cannot be loaded: {error!r}") from error
+                self._routes[name] = self.router.add_route(name, route)
+                undo.append(partial(self._remove_route, name))
+        undo.append(partial(self.router.arrange, self.config.general.routing_modules))
+        self.router.arrange(config.general.routing_modules)
+
+    def _remove_route(self, name: str) -> None:
+        self._routes.pop(name)()
+
     def host_handlers(self, domain: str, handlers: Any) -> Callable[[], None]:
         """Run Wokkel handlers on a domain of their own, until the server stops; gives what ends it before.
 
@@ -310,6 +348,10 @@ class Server:
         domain = jid.prepare_domain(domain)
         self._start_component(domain, _Hosted(None, self._service(domain, handlers)))
         return partial(self._stop_component, domain)
+
+    def dialback_secret(self) -> str:
+        """Give the secret of dialback keys (XEP-0220), which others of this server's domains may not know."""
+        return hmac.digest(self._secret, b"dialback", "sha256").hex()
 
     # -- what people ask -----------------------------------------------------------------------
 
