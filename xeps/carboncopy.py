@@ -13,7 +13,7 @@ from palaver.jid import JID, InvalidJID
 from palaver.markup import element
 from palaver.modules import BARE, BIND, SELF, Module, inline, iq, on
 from palaver.routing.delivery import recipients
-from palaver.routing.pipeline import SENT, TO_USER
+from palaver.routing.pipeline import SENT, TO_USER, no_groupchat
 from palaver.stanza import NS_CLIENT, NS_FORWARD, Stanza
 
 if TYPE_CHECKING:
@@ -201,6 +201,7 @@ class CarbonCopy(Module):
             return
         _copy(message, "sent", [other for other in wanting if other not in (session, *reached)])
 
+    @no_groupchat
     def received(self, message: Stanza, to: JID) -> Stanza | None:
         """Copy what comes in for an account to those who do not get it anyway (section 7)."""
         wanting = self._copying.get(to.local)

@@ -25,7 +25,7 @@ from palaver.events import AccountDeleted, ArchivePreferencesSet, SessionBound
 from palaver.interfaces import IMessageArchives, ISession
 from palaver.jid import JID, InvalidJID
 from palaver.modules import BARE, SELF, Module, Settings, every, iq, on, phase
-from palaver.routing.pipeline import FROM_CLIENT, SENT, TABLE, TO_USER, Step
+from palaver.routing.pipeline import FROM_CLIENT, SENT, TABLE, TO_USER, Step, no_groupchat
 from palaver.routing.sessions import Session
 from palaver.stanza import Stanza
 from palaver.storage import Batch, Entry, ids
@@ -144,6 +144,7 @@ class MessageArchive(Module):
 
     @phase(FROM_CLIENT, "strip", "message")
     @phase(TO_USER, "strip", "message")
+    @no_groupchat
     def strip(self, message: Stanza, context: object) -> Stanza | None:
         """Take off ids that only this server gives (XEP-0359 section 3.1)."""
         if (NS_STANZA_ID, "stanza-id") not in message.children:
@@ -181,6 +182,7 @@ class MessageArchive(Module):
             )
 
     @phase(TO_USER, "archive", "message")
+    @no_groupchat
     def arriving(self, message: Stanza, to: JID) -> Awaitable[Stanza | None] | None:
         """Commit a message to the addressee's archive, and to the sender's when that is here too."""
         outgoing = self._take_outgoing(message)

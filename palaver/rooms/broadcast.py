@@ -25,10 +25,12 @@ _DIRECT, _BY_SESSION, _ROUTED = range(3)
 class Broadcast:
     """A message or presence for any number of sessions; ``stanza`` is without ``to``."""
 
-    __slots__ = ("head", "stanza", "tail")
+    __slots__ = ("head", "kind", "stanza", "tail")
 
     def __init__(self, stanza: Stanza) -> None:
         self.stanza = stanza
+        # Stanzas of one kind reach a session in the same way.
+        self.kind = f"{stanza.name} {stanza.attrs.get('type')}"
         self.head = f"<{stanza.name}{start_attributes(stanza.attrs)} to='".encode()
         self.tail = b"'>%b</%b>" % (stanza.inner, stanza.name.encode()) if stanza.inner else b"'/>"
 
@@ -65,8 +67,8 @@ class Mail:
             await deferLater(self._clock, 0)
 
     def _send(self, pairs: Pairs) -> None:
-        # By name of stanza and track; most sessions have the same one.
-        ways: dict[str, dict[Track, int]] = {"message": {}, "presence": {}}
+        # By type of stanza and track; most sessions have the same one.
+        ways: dict[str, dict[Track, int]] = {}
         for seat, broadcasts in pairs:
             session = seat.session
             if session is None:
@@ -78,7 +80,9 @@ class Mail:
                 continue
             track = session.user.pipeline
             for broadcast in broadcasts:
-                known = ways[broadcast.stanza.name]
+                known = ways.get(broadcast.kind)
+                if known is None:
+                    known = ways[broadcast.kind] = {}
                 way = known.get(track)
                 if way is None:
                     way = known[track] = _way(track, broadcast.stanza)
@@ -92,6 +96,6 @@ class Mail:
 
 def _way(track: Track, stanza: Stanza) -> int:
     """Tell how stanzas like this one reach the sessions of a track."""
-    if stanza.name in track.to_user:
+    if track.groupchat if stanza.attrs.get("type") == "groupchat" else stanza.name in track.to_user:
         return _ROUTED
     return _BY_SESSION if stanza.name in track.to_session else _DIRECT

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import TYPE_CHECKING
 
 from palaver import jid
@@ -29,7 +30,7 @@ _STATUS = (NS_CLIENT, "status")
 
 
 def clean(room: Room, stanza: Stanza, more: frozenset[Child] = frozenset()) -> Stanza:
-    """Give a stanza without what only rooms say, and without ids and times that claim to be of this service.
+    """Give a stanza without what only rooms say, and without ids and times that claim to be of this server.
 
     ``more`` is taken off as well.
     """
@@ -37,21 +38,25 @@ def clean(room: Room, stanza: Stanza, more: frozenset[Child] = frozenset()) -> S
     away = ALWAYS | room.service.hooks.reserved | more
     if away.isdisjoint(children) and ATTRIBUTED.keys().isdisjoint(children):
         return stanza
-    domain = room.service.domain
+    services = room.service.host.router.services
     return stanza.with_children(
         node
         for node in stanza.element.children
-        if isinstance(node, str) or ((node.uri, node.name) not in away and not _claims(node, domain))
+        if isinstance(node, str) or ((node.uri, node.name) not in away and not _claims(node, services))
     )
 
 
-def _claims(node: domish.Element, domain: str) -> bool:
-    """Tell whether an element says that it comes from the service; one that says nothing is read so too."""
+def _claims(node: domish.Element, services: Container[str]) -> bool:
+    """Tell whether an element says that it comes from this server; one that says nothing is read so too.
+
+    Users' servers take off ids that claim to be theirs, which is done here for all of them at once.
+    """
     name = ATTRIBUTED.get((node.uri or "", node.name))
     if name is None:
         return False
     try:
-        return jid.parse(node.getAttribute(name, domain)).domain == domain
+        by = node.getAttribute(name)
+        return by is None or jid.parse(by).domain in services
     except InvalidJID:
         return True
 

@@ -35,13 +35,18 @@ class Gone(StanzaError):
         return element("error", None, element("gone", NS_STANZAS, escape(self._uri)) + text, type=self.type)
 
 
+def is_taken(room: Room) -> bool:
+    """Tell whether a name is kept for the owners of a room that is gone."""
+    return time.time() - float(room.gone["at"]) <= room.service.tombstone_s
+
+
 def check_free(service: Service, room: Room | None, bare: str) -> None:
     """Refuse a name that is not free for an account. Raises StanzaError."""
     if room is None:
         return
     if not room.gone:
         raise StanzaError("conflict", "There is such a room")
-    if bare not in room.gone.get("owners", ()) and not service.is_admin(bare):
+    if is_taken(room) and bare not in room.gone["owners"] and not service.is_admin(bare):
         raise Gone(room)
 
 

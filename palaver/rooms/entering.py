@@ -42,7 +42,7 @@ def available(room: Room, presence: Stanza, sender: JID, nick: str) -> None:
     elif joins:
         # The client does not know that it is here: it is told everything again.
         seat.show(cleaning.presence(room, presence, seat.occupant.role))
-        _welcome(room, seat, history.read_wanted(presence.child(NS_MUC, "x")))
+        _welcome(room, seat, history.read_wanted(presence.child(NS_MUC, "x")), presence.id)
     else:
         _change(room, presence, seat)
 
@@ -66,7 +66,7 @@ def _enter(room: Room, presence: Stanza, sender: JID, nick: str) -> None:
     seat.show(cleaning.presence(room, presence, occupant.role))
     room.seat(occupant, seat)
     room.service.seated(room, seat)
-    _welcome(room, seat, wanted, others_know=before is not None)
+    _welcome(room, seat, wanted, presence.id)
     room.service.events.fire(OccupantJoined(room, occupant, sender.full, before is None))
 
 
@@ -139,11 +139,11 @@ def check_nick(room: Room, nick: str, bare: str, own: Occupant | None = None) ->
     return known
 
 
-def _welcome(room: Room, seat: Seat, wanted: history.Wanted, *, others_know: bool = False) -> None:
+def _welcome(room: Room, seat: Seat, wanted: history.Wanted, id: str | None) -> None:
     """Tell whoever enters who is there, the others of it, and then what was said and the subject (7.1)."""
     occupant = seat.occupant
     room.send(shown_to(room, seat))
-    note = Note(own_codes=_entry_codes(room, occupant))
+    note = Note(own_codes=_entry_codes(room, occupant), id=id)
     room.send(to_all(room, occupant, Versions(room, occupant, occupant.shown, note)))
     room.send([(seat, (*history.told(room, wanted, seat.jid.full), subject(room)))])
 
@@ -177,7 +177,7 @@ def _change(room: Room, presence: Stanza, seat: Seat) -> None:
     # The session that speaks last is the one that the others see.
     occupant.seats.remove(seat)
     occupant.seats.append(seat)
-    room.send(show(room, occupant))
+    room.send(show(room, occupant, Note(id=presence.id)))
 
 
 def _rename(room: Room, presence: Stanza, seat: Seat, nick: str) -> None:
@@ -192,5 +192,5 @@ def _rename(room: Room, presence: Stanza, seat: Seat, nick: str) -> None:
     leaves = Versions(room, occupant, seat, Note((NICK_CHANGED,), nick=nick), gone=True, address=address)
     room.send(to_all(room, occupant, leaves))
     room.rename(occupant, nick)
-    room.send(show(room, occupant))
+    room.send(show(room, occupant, Note(id=presence.id)))
     room.service.events.fire(NickChanged(room, occupant, before))

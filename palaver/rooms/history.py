@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 # More digits than any of our limits; int() takes long over a stranger's million digits.
 MAX_DIGITS = 9
+# What is read of an archive that ends with what nobody who enters is told, such as markers.
+MAX_PAGES = 4
 
 
 class Remembered(NamedTuple):
@@ -68,9 +70,18 @@ async def load(room: Room) -> None:
     most = limit(room)
     if not most or not room.has_archive:
         return
-    page = await room.archive.range(LogQuery(limit=most, backwards=True))
-    for entry in page.entries:
-        remember(room, read(entry), entry.id, archived=True)
+    found: list[Remembered] = []
+    query = LogQuery(limit=most, backwards=True)
+    for _ in range(MAX_PAGES):
+        page = await room.archive.range(query)
+        for entry in reversed(page.entries):
+            message = read(entry)
+            if is_remembered(message):
+                found.append(_delayed(room, message, entry.id, True))
+        if page.complete or len(found) >= most:
+            break
+        query = query._replace(before=page.entries[0].id)
+    room.recent.extend(reversed(found[:most]))
 
 
 def read(entry: Entry) -> Stanza:

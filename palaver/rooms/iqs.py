@@ -75,7 +75,7 @@ class Answers:
         if iq.children[0] == (NS_PING, "ping") and to.resource:
             # Whoever asks whether he is still in the room learns that he is not (XEP-0410 section 3).
             raise StanzaError("not-acceptable", "You are not in this room", type="cancel")
-        if gone is not None:
+        if gone is not None and creating.is_taken(gone):
             raise creating.Gone(gone)
         raise StanzaError("item-not-found", "There is no such room")
 

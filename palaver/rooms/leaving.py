@@ -23,6 +23,7 @@ def unavailable(room: Room, presence: Stanza | None, full: str, note: Note = NO_
         return
     if presence is not None:
         seat.show(cleaning.presence(room, presence, seat.occupant.role))
+        note = note._replace(id=presence.id)
     else:
         seat.children, seat.inner = (), b""
     _go(room, seat, note)

@@ -17,6 +17,7 @@ from palaver.errors import StanzaError
 from palaver.jid import JID
 from palaver.rooms.hooks import RoomRequest
 from palaver.rooms.namespaces import NS_PING, NS_VCARD
+from palaver.routing.disco import NS_INFO, NS_ITEMS
 from palaver.stanza import Stanza
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ def on(request: RoomRequest) -> Deferred[Any] | None:
     room, iq, occupant, target = request.room, request.iq, request.occupant, request.target
     assert room is not None
     if occupant is None:
+        if iq.children[0][0] in (NS_INFO, NS_ITEMS):
+            raise StanzaError("bad-request", "You are not in this room")
         raise StanzaError("not-acceptable", "You are not in this room", type="cancel")
     if target is None:
         raise StanzaError("item-not-found", "Nobody here has this nick")

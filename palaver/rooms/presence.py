@@ -21,6 +21,7 @@ class Note(NamedTuple):
 
     ``codes`` are for everybody, ``own_codes`` for the occupant itself, who gets 110 as well; ``by`` is the
     nick of who did it, ``nick`` the one that the occupant has from now on; ``more`` goes into the ``<x/>``.
+    ``id`` is that of the presence which this answers: its sender gets it back.
     """
 
     codes: tuple[str, ...] = ()
@@ -29,6 +30,7 @@ class Note(NamedTuple):
     by: str = ""
     nick: str | None = None
     more: bytes = b""
+    id: str | None = None
 
 
 NO_NOTE = Note()
@@ -82,11 +84,12 @@ class Versions:
         self._plain: Broadcast | None = None
         self._open: Broadcast | None = None
 
-    def _make(self, jid: str | None, codes: tuple[str, ...]) -> Broadcast:
+    def _make(self, jid: str | None, codes: tuple[str, ...], id: str | None = None) -> Broadcast:
         note, seat = self._note, self._seat
         item = _item(self._affiliation, self._occupant.role, jid, note)
         x = b"<x xmlns='%b'>%b%b%b</x>" % (_USER_BYTES, item, statuses(*codes) if codes else b"", note.more)
-        return Broadcast(Stanza("presence", self._attrs, self.children, seat.inner + x + self.extra))
+        attrs = self._attrs if id is None else {**self._attrs, "id": id}
+        return Broadcast(Stanza("presence", attrs, self.children, seat.inner + x + self.extra))
 
     @property
     def plain(self) -> Broadcast:
@@ -104,7 +107,8 @@ class Versions:
 
     def own(self, seat: Seat) -> Broadcast:
         """For a session of the occupant itself."""
-        return self._make(seat.jid.full, (SELF, *self._note.codes, *self._note.own_codes))
+        note = self._note
+        return self._make(seat.jid.full, (SELF, *note.codes, *note.own_codes), note.id)
 
     def for_others(self, others: Occupant) -> Broadcast:
         """For the sessions of somebody else."""

@@ -122,27 +122,31 @@ class Service:
         room = self.rooms.get(name)
         if room is not None:
             return room
+        mine: Deferred[Room | None] = Deferred()
         waiting = self._loading.get(name)
         if waiting is not None:
-            mine: Deferred[Room | None] = Deferred()
             waiting.append(mine)
-            return await mine
-        others = self._loading[name] = []
+        else:
+            self._loading[name] = [mine]
+            Deferred.fromCoroutine(self._load(name))
+        return await mine
+
+    async def _load(self, name: str) -> None:
+        """Read a room for all who wait for it, in the order in which they came."""
+        room, failure = None, None
         try:
             room = await self._read(name)
         except Exception:
-            del self._loading[name]
-            for other in others:
-                other.errback(Failure())
-            raise
-        del self._loading[name]
+            failure = Failure()
         # Somebody may have made it in the meantime.
         room = self.rooms.get(name, room)
         if room is not None:
             self.rooms[name] = room
-        for other in others:
-            other.callback(room)
-        return room
+        for waiting in self._loading.pop(name):
+            if failure is not None:
+                waiting.errback(failure)
+            else:
+                waiting.callback(room)
 
     async def _read(self, name: str) -> Room | None:
         if len(name) > limits.MAX_ROOM_ID_CHARS:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
@@ -106,10 +106,26 @@ class Step(NamedTuple):
     guarded: bool = False
 
 
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def no_groupchat(handler: F) -> F:
+    """Mark a TO_USER handler that does nothing with messages of the type groupchat.
+
+    What rooms of this server send goes past it, and straight to the sessions when every handler is so marked.
+    """
+    handler.__dict__["palaver_no_groupchat"] = True
+    return handler
+
+
 class Track:
-    """Handlers resolved by direction and stanza name: what the stanzas of some accounts go through."""
+    """Handlers resolved by direction and stanza name: what the stanzas of some accounts go through.
+
+    ``groupchat`` tells whether anybody wants to see messages of that type on their way to an account.
+    """
 
     def __init__(self) -> None:
+        self.groupchat = False
         # Read for every stanza, so each direction has a plain dictionary of its own.
         self.from_client: dict[str, tuple[Step, ...]] = {}
         self.sent: dict[str, tuple[Step, ...]] = {}
@@ -131,6 +147,8 @@ class Track:
             resolved[name] = steps
         else:
             resolved.pop(name, None)
+        if direction is Direction.TO_USER and name == "message":
+            self.groupchat = any(not hasattr(step.handler, "palaver_no_groupchat") for step in steps)
         # Where nothing is done with a stanza before it is routed, nobody looks at what is done after.
         if name in self.sent:
             self.from_client.setdefault(name, ())

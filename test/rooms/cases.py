@@ -9,6 +9,7 @@ from twisted.words.xish import domish
 
 from palaver.errors import NS_STANZAS
 from palaver.markup import attribute
+from palaver.rooms.config import FIELDS
 from palaver.rooms.namespaces import NS_ADMIN, NS_MUC, NS_OWNER, NS_ROOM_CONFIG, NS_USER
 from palaver.rooms.room import Room
 from palaver.rooms.service import Service
@@ -21,12 +22,12 @@ PEOPLE = ("romeo", "juliet", "nurse", "mercutio")
 
 
 def form(fields: dict[str, Any], form_type: str = NS_ROOM_CONFIG, kind: str = "submit") -> str:
-    """Give a submitted form; names without ``#`` are those of room configurations, a list is several values."""
+    """Give a submitted form; fields of configurations by their short names, a list is several values."""
     parts = [f"<field var='FORM_TYPE' type='hidden'><value>{form_type}</value></field>"]
     for name, value in fields.items():
         values = value if isinstance(value, list) else [value]
         inner = "".join(f"<value>{attribute(str(text))}</value>" for text in values)
-        var = name if "#" in name or form_type != NS_ROOM_CONFIG else f"muc#roomconfig_{name}"
+        var = FIELDS[name].var if form_type == NS_ROOM_CONFIG and name in FIELDS else name
         parts.append(f"<field var='{var}'>{inner}</field>")
     return f"<x xmlns='jabber:x:data' type='{kind}'>{''.join(parts)}</x>"
 
