@@ -446,8 +446,8 @@ class ILastActivity(Interface):
 # -- rooms --------------------------------------------------------------------------------
 
 
-class IRoomHooks(Interface):
-    """What modules add to a host's rooms; ``palaver.rooms.hooks.Hooks.of(host)`` gives it."""
+class ILightRoomHooks(Interface):
+    """What modules add to a host's MUC Light rooms; ``palaver.muclight.hooks.Hooks.of(host)`` gives it."""
 
 
 class IRooms(Interface):

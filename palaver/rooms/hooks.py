@@ -12,10 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import WeakKeyDictionary
 
-from zope.interface import implementer
-
-from palaver.interfaces import IRoomHooks
 from palaver.stanza import Child, Stanza
 from palaver.storage import Batch, Document
 
@@ -92,7 +90,6 @@ Handler = Callable[..., Any]
 Undo = Callable[[], object]
 
 
-@implementer(IRoomHooks)
 class Hooks:
     """What the modules of one host have added; mod_muc reads it."""
 
@@ -113,11 +110,10 @@ class Hooks:
 
     @classmethod
     def of(cls, host: Host) -> Hooks:
-        """Give the host's one."""
-        found: Hooks | None = host.query(IRoomHooks)
+        """Give the host's one, which is there as long as the host is."""
+        found = _OF_HOSTS.get(host)
         if found is None:
-            found = cls()
-            host.provide(found, IRoomHooks)
+            found = _OF_HOSTS[host] = cls()
         return found
 
     # -- what is said -------------------------------------------------------------------
@@ -249,3 +245,6 @@ class Hooks:
         """
         self.kinds[kind] = take
         return lambda: self.kinds.pop(kind, None)
+
+
+_OF_HOSTS: WeakKeyDictionary[Host, Hooks] = WeakKeyDictionary()
