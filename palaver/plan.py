@@ -31,7 +31,7 @@ class Plan:
                 self._choices[domain] = _in_order(domain, config.modules_for(domain))
             except ConfigError as error:
                 mistakes += [mistake for mistake in error.mistakes if mistake not in mistakes]
-        wanted = config.components()
+        wanted = {d: table for d, table in config.components().items() if table.handler is not None}
         self.gone_components = [d for d, table in components.items() if wanted.get(d) != table]
         self.new_components: dict[str, tuple[Component, Any]] = {}
         for domain, table in wanted.items():

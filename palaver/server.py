@@ -29,7 +29,7 @@ from palaver.routing.rosters import ROSTER_KINDS, StoredRosters
 from palaver.routing.router import ROUTES, Router
 from palaver.settings import Auth, Component
 from palaver.storage.open import open_storage
-from palaver.streams.components.directory import Components
+from palaver.streams.components.directory import Directory
 from palaver.waiting import settled
 
 log = Log("server")
@@ -71,7 +71,7 @@ class Server:
         self._auth: dict[str, tuple[Auth, bool]] = {}
         self._components: dict[str, _Hosted] = {}
         # Those of other programs.
-        self.components = Components(self.router)
+        self.components = Directory(self.router)
         # Routes of somebody's own by what the configuration calls them, and what takes them back.
         self._routes: dict[str, Callable[[], None]] = {}
         # Guests who have just gone and whose data is being deleted.
@@ -331,7 +331,7 @@ class Server:
                 try:
                     route = namedAny(name.replace(":", "."))(self.router)
                 except Exception as error:
-                    raise ConfigError(f"general.routing_modules: {name} cannot be loaded: {error!r}") from error
+                    raise ConfigError(f"general.routing_modules: {name}: {error!r}") from error
                 self._routes[name] = self.router.add_route(name, route)
                 undo.append(partial(self._remove_route, name))
         undo.append(partial(self.router.arrange, self.config.general.routing_modules))

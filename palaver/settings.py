@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     AfterValidator,
@@ -30,6 +30,9 @@ KIB = 1024
 MIB = 1024 * KIB
 
 STORAGE_URL = re.compile(r"sqlite|sqlite:///.+|memory")
+ROUTE = re.compile(r"local|component|cluster|s2s|[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+# What a port does about TLS, as people read it.
+TLS_NOTES = {"direct": "TLS", "required": "STARTTLS", "optional": "STARTTLS optional", "off": "no TLS"}
 HANDLER = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
 
@@ -59,6 +62,25 @@ def _address(text: str) -> str:
     return text
 
 
+def _network(text: str) -> str:
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        raise ValueError(f"{text!r} is no network; allowed: such as 127.0.0.1 or 10.0.0.0/8") from None
+    return text
+
+
+def _name_server(text: str) -> str:
+    address, colon, port = text.rpartition(":")
+    if colon and (text.count(":") == 1 or address.endswith("]")):
+        if not port.isdecimal() or not 0 < int(port) < 65536:
+            raise ValueError(f"{text!r} has no port from 1 to 65535 behind its colon")
+        _address(address.strip("[]"))
+    else:
+        _address(text)
+    return text
+
+
 def _account(text: str) -> str:
     found = jid.parse(text)
     if not found.local or found.resource:
@@ -80,6 +102,9 @@ ExistingFile = Annotated[BelowPath, AfterValidator(_existing)]
 Domain = Annotated[str, AfterValidator(jid.prepare_domain)]
 Account = Annotated[str, AfterValidator(_account)]
 Address = Annotated[str, AfterValidator(_address)]
+NameServer = Annotated[str, AfterValidator(_name_server)]
+ProxyNetwork = Annotated[str, AfterValidator(_network)]
+RouteName = Annotated[str, _matching(ROUTE, "local, component, cluster, s2s, package.module:factory")]
 Seconds = Annotated[float, Field(gt=0, le=7 * 86400)]
 Positive = Annotated[int, Field(gt=0)]
 
@@ -103,6 +128,14 @@ class General(Section):
         default="info", description="From which level on log lines are written."
     )
     log_format: LogFormat = Field(default="text", description="Log lines as text or as one JSON object each.")
+    routing_modules: list[RouteName] = Field(
+        default=["local", "component", "cluster", "s2s"],
+        min_length=1,
+        description="Who is asked, in this order, where a domain is that nothing here has by name: hosts, "
+        "components below every host, other processes, other servers. The callable of an own one takes the "
+        "router and gives a function from domain to IService or None; in front of local it is asked about "
+        "every domain.",
+    )
     language: str = Field(
         default="en",
         pattern=r"^[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8})*$",
@@ -117,16 +150,120 @@ class General(Section):
         return hosts
 
 
-class C2sListener(Section):
-    """A port for clients (RFC 6120; XEP-0368 for direct TLS)."""
+class Port(Section):
+    """A listening socket; a class for each kind of them."""
+
+    # The name of the kind, as in ``[[listen.kind]]``.
+    kind: ClassVar[str]
 
     interface: Address = Field(default="::", description="The IP address to listen on; :: is every address.")
+    port: int = Field(default=0, ge=0, le=65535, description="The TCP port; 0 takes any free one.")
+    backlog: int = Field(default=1024, ge=1, description="Connections that may wait to be accepted.")
+
+    @property
+    def note(self) -> str:
+        """What there is to say of TLS."""
+        raise NotImplementedError
+
+
+class C2sListener(Port):
+    """A port for clients (RFC 6120; XEP-0368 for direct TLS)."""
+
+    kind = "c2s"
+
     port: int = Field(default=5222, ge=0, le=65535, description="The TCP port; 0 takes any free one.")
     tls: Literal["off", "optional", "required", "direct"] = Field(
         default="required",
         description="STARTTLS not offered, offered, or demanded; direct: TLS from the first byte.",
     )
-    backlog: int = Field(default=1024, ge=1, description="Connections that may wait to be accepted.")
+
+    @property
+    def note(self) -> str:
+        """See Port."""
+        return TLS_NOTES[self.tls]
+
+
+class HttpListener(Port):
+    """A port for HTTP: WebSocket, BOSH, pages."""
+
+    kind = "http"
+
+    interface: Address = Field(
+        default="127.0.0.1",
+        description="The IP address to listen on: this machine, where a proxy may stand; :: is every address.",
+    )
+    port: int = Field(default=5280, ge=0, le=65535, description="The TCP port; 0 takes any free one.")
+    tls: Literal["off", "on"] = Field(default="off", description="HTTPS instead of HTTP.")
+    trusted_proxies: list[ProxyNetwork] = Field(
+        default=["127.0.0.1", "::1"],
+        description="Addresses and networks whose X-Forwarded-For and X-Forwarded-Proto are believed.",
+    )
+
+    @property
+    def note(self) -> str:
+        """See Port."""
+        return "TLS" if self.tls == "on" else "no TLS"
+
+
+class S2sListener(Port):
+    """A port for other servers (RFC 6120; XEP-0368 for direct TLS)."""
+
+    kind = "s2s"
+
+    port: int = Field(default=5269, ge=0, le=65535, description="The TCP port; 0 takes any free one.")
+    tls: Literal["starttls", "direct"] = Field(
+        default="starttls",
+        description="starttls: as `s2s.use_starttls` says; direct: TLS from the first byte.",
+    )
+
+    @property
+    def note(self) -> str:
+        """See Port."""
+        return "TLS" if self.tls == "direct" else "STARTTLS"
+
+
+class ComponentListener(Port):
+    """A port for components (XEP-0114, XEP-0225)."""
+
+    kind = "component"
+
+    interface: Address = Field(
+        default="127.0.0.1",
+        description="The IP address to listen on: this machine, since the handshake of XEP-0114 goes without "
+        "TLS; :: is every address.",
+    )
+    port: int = Field(default=5347, ge=0, le=65535, description="The TCP port; 0 takes any free one.")
+    tls: Literal["off", "optional", "required", "direct"] = Field(
+        default="off",
+        description="STARTTLS (XEP-0225 only) not offered, offered, or demanded; direct: TLS from the first "
+        "byte.",
+    )
+    secret: str | None = Field(
+        default=None,
+        min_length=1,
+        description="What components of any domain have to know that has no table in `components`; without "
+        "it only those with a table may connect.",
+    )
+    conflict_behaviour: Literal["disconnect", "kick_old"] = Field(
+        default="disconnect",
+        description="When a component is connected already: disconnect the newcomer, or end the old stream.",
+    )
+    hidden_components: bool = Field(
+        default=False, description="Leave components without a table out of what hosts list as services."
+    )
+    check_from: bool = Field(
+        default=True,
+        description="Take only stanzas of a component's own domains; false lets every component speak for "
+        "anybody.",
+    )
+    max_stanza_bytes: int = Field(
+        default=512 * KIB, ge=10_000, description="The longest stanza; a longer one ends the stream."
+    )
+
+    @property
+    def note(self) -> str:
+        """See Port."""
+        return TLS_NOTES[self.tls]
 
 
 class Listen(Section):
@@ -137,14 +274,28 @@ class Listen(Section):
         description="Ports for clients; with no table one on port 5222, for this machine alone when the only "
         "host is localhost.",
     )
+    http: list[HttpListener] = Field(
+        default=[],
+        description="Ports for HTTP; with no `listen` table at all one on port 5280, for this machine alone.",
+    )
 
-    @field_validator("c2s")
-    @classmethod
-    def _no_port_twice(cls, listeners: list[C2sListener]) -> list[C2sListener]:
-        places = [(listener.interface, listener.port) for listener in listeners if listener.port]
+    s2s: list[S2sListener] = Field(
+        default=[],
+        description="Ports for other servers; without one this server speaks to no others.",
+    )
+    component: list[ComponentListener] = Field(default=[], description="Ports for components.")
+
+    @property
+    def ports(self) -> list[Port]:
+        """Every port."""
+        return [*self.c2s, *self.http, *self.s2s, *self.component]
+
+    @model_validator(mode="after")
+    def _no_port_twice(self) -> Listen:
+        places = [(listener.interface, listener.port) for listener in self.ports if listener.port]
         if len(set(places)) != len(places):
             raise ValueError("two listeners have the same interface and port")
-        return listeners
+        return self
 
 
 class Certificate(Section):
@@ -276,18 +427,130 @@ class Limits(Section):
     )
 
 
-class Component(Section):
-    """A Wokkel handler inside this process that answers for a domain of its own."""
+class HostPolicy(Section):
+    """What holds for one domain, and for those below it."""
 
-    handler: Annotated[str, _matching(HANDLER, "package.module:factory")] = Field(
-        description="A callable that gives an XMPPHandler or a list of them."
+    host: Domain = Field(description="The domain of another server.")
+    policy: Literal["allow", "deny", "secure", "insecure"] = Field(
+        description="allow: as everybody; deny: no streams; secure: only with a valid certificate; insecure: "
+        "no certificate has to be valid, and no TLS is demanded."
+    )
+
+
+class RemoteAddress(Section):
+    """Where one domain's server is, whatever DNS says."""
+
+    host: Domain = Field(description="The domain.")
+    ip_address: Address = Field(description="Its server's IP address.")
+    port: int | None = Field(default=None, ge=1, le=65535, description="Its port; else that of `outgoing`.")
+    tls: bool = Field(default=False, description="TLS from the first byte (XEP-0368).")
+
+
+class Outgoing(Section):
+    """Connections to other servers."""
+
+    port: int = Field(default=5269, ge=1, le=65535, description="The port where DNS names none.")
+    ip_versions: list[Literal[4, 6]] = Field(
+        default=[4, 6], min_length=1, description="The versions of IP that are used."
+    )
+    connection_timeout: Seconds = Field(default=10, description="For a TCP connection to be made.")
+
+
+class Dns(Section):
+    """Questions to name servers."""
+
+    timeout: int = Field(default=5, ge=1, le=60, description="Seconds for an answer.")
+    retries: int = Field(default=1, ge=0, le=10, description="How often a question is repeated.")
+
+
+class S2s(Section):
+    """Streams with other servers; they are there when a port for them is."""
+
+    default_policy: Literal["allow", "deny"] = Field(
+        default="allow", description="Whether domains that `host_policy` does not name are spoken to."
+    )
+    host_policy: list[HostPolicy] = Field(default=[], description="What holds for single domains.")
+    use_starttls: Literal["off", "optional", "required", "required_trusted"] = Field(
+        default="required_trusted",
+        description="TLS: not spoken, when the other side can, always, or always and with a certificate "
+        "that an authority has signed for the domain.",
+    )
+    cacertfile: ExistingFile | None = Field(
+        default=None, description="Authorities (PEM) that are trusted in the place of the system's."
+    )
+    dialback: bool = Field(
+        default=True,
+        description="Whether a server may also show by DNS who it is (XEP-0220); a certificate that is "
+        "demanded has to be valid all the same.",
+    )
+    shared: str | None = Field(
+        default=None,
+        min_length=16,
+        description="The secret of dialback keys; servers that answer for the same domains share it. Without "
+        "it one is derived from that in `data_dir`.",
+    )
+    address: list[RemoteAddress] = Field(
+        default=[], description="Places of servers that DNS is not asked for."
+    )
+    dns_servers: list[NameServer] = Field(
+        default=[], description="Name servers, as address or address:port; without any those of the system."
+    )
+    dns: Dns = Field(default=Dns(), description="Questions to name servers.")
+    outgoing: Outgoing = Field(default=Outgoing(), description="Connections to other servers.")
+    timeout: Seconds = Field(
+        default=90, description="From the connection, or the first stanza, until a stream may be used."
+    )
+    max_retry_delay: Seconds = Field(
+        default=300, description="How long at most a domain is let alone that cannot be reached."
+    )
+    idle_close_s: Seconds = Field(
+        default=600, description="A stream over which we sent nothing for so long is closed."
+    )
+    max_stanza_bytes: int = Field(
+        default=512 * KIB, ge=10_000, description="The longest stanza; a longer one ends the stream."
+    )
+    send_queue_size: Positive = Field(
+        default=1000, description="Stanzas that wait for one connection; further ones come back as errors."
+    )
+    rate_bytes_per_s: Positive = Field(
+        default=2 * MIB, description="Bytes a second from one stream; reading pauses above it."
+    )
+    burst_bytes: Positive = Field(
+        default=4 * MIB, description="Bytes that a stream may send at once before the rate counts."
+    )
+
+
+class Component(Section):
+    """A service on a domain of its own: a Wokkel handler inside this process, or another program."""
+
+    handler: Annotated[str, _matching(HANDLER, "package.module:factory")] | None = Field(
+        default=None,
+        description="A callable that gives an XMPPHandler or a list of them, run in this process.",
     )
     options: dict[str, Any] = Field(default={}, description="Keyword arguments for the callable.")
+    secret: str | None = Field(
+        default=None,
+        min_length=1,
+        description="What another program has to know to be this component, on a port of `listen.component`.",
+    )
+    name: str | None = Field(default=None, description="What people call it; its domain without one.")
+    hidden: bool = Field(default=False, description="Leave it out of what hosts list as services.")
+    conflict_behaviour: Literal["disconnect", "kick_old"] | None = Field(
+        default=None, description="As in `listen.component`, for this one."
+    )
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Component:
+        if (self.handler is None) == (self.secret is None):
+            raise ValueError("a component has either a handler or a secret")
+        if self.handler is None and self.options:
+            raise ValueError("options are for a handler")
+        return self
 
     def make(self) -> Any:
         """Import the callable and call it; raises `ConfigError` when there is none."""
         try:
-            factory = namedAny(self.handler.replace(":", "."))
+            factory = namedAny((self.handler or "").replace(":", "."))
         except (ImportError, AttributeError) as error:
             raise ConfigError(f"the component handler {self.handler} cannot be loaded: {error}") from error
         return factory(**self.options)
@@ -323,10 +586,11 @@ class Root(Section):
     storage: Storage = Field(default=Storage(), description="Persistence.")
     auth: Auth = Field(default=Auth(), description="Logging in.")
     limits: Limits = Field(default=Limits(), description="Protection against too much.")
+    s2s: S2s = Field(default=S2s(), description="Other servers.")
     modules: dict[str, dict[str, Any]] = Field(
         default={}, description="A table a module; enabled = false takes one away that is on by default."
     )
     components: dict[str, Component] = Field(
-        default={}, description="Wokkel handlers by domain, which may have @HOST@."
+        default={}, description="Services on domains of their own, by domain, which may have @HOST@."
     )
     host_config: list[HostConfig] = Field(default=[], description="Differences of one host.")

@@ -133,7 +133,7 @@ class MistakeTests(SynchronousTestCase):
             found,
             [
                 "general.datadir: unknown key; did you mean 'data_dir'? "
-                "allowed: admins, data_dir, hosts, language, log_format, loglevel"
+                "allowed: admins, data_dir, hosts, language, log_format, loglevel, routing_modules"
             ],
         )
 
@@ -155,7 +155,10 @@ class MistakeTests(SynchronousTestCase):
 
     def test_a_listener_that_is_not_there_yet(self):
         """A kind of port that this version does not have is said to be unknown."""
-        self.assertEqual(self.mistakes("[[listen.gopher]]"), ["listen.gopher: unknown key; allowed: c2s"])
+        self.assertEqual(
+            self.mistakes("[[listen.gopher]]"),
+            ["listen.gopher: unknown key; allowed: c2s, component, http, s2s"],
+        )
 
     def test_a_word_that_is_not_allowed(self):
         """The words that are allowed are listed."""
@@ -195,7 +198,7 @@ class MistakeTests(SynchronousTestCase):
     def test_the_same_port_twice(self):
         """Two listeners cannot share a port."""
         (found,) = self.mistakes("[[listen.c2s]]\n[[listen.c2s]]")
-        self.assertEqual(found, "listen.c2s: two listeners have the same interface and port")
+        self.assertEqual(found, "listen: two listeners have the same interface and port")
 
     def test_half_a_certificate(self):
         """A certificate needs its key."""

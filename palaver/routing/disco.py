@@ -139,11 +139,10 @@ class Disco:
 
     def items(self, hidden: bool = False) -> list[tuple[str, str]]:
         """Give (domain, name) of the services below this host; ``hidden`` adds those that hide."""
-        ending = f".{self._host.domain}"
         return sorted(
-            (service.domain, service.name)
-            for service in self._host.router.services.values()
-            if service.domain.endswith(ending) and (hidden or not getattr(service, "hidden", False))
+            (domain, service.name)
+            for domain, service in self._host.router.below(self._host.domain)
+            if hidden or not getattr(service, "hidden", False)
         )
 
     def info(self, node: str | None = None) -> bytes:

@@ -6,7 +6,7 @@ asked, in the order of ``[general] routing_modules``; the first that knows a ser
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -14,7 +14,7 @@ from zope.interface import implementer
 
 from palaver import jid
 from palaver.errors import StanzaError
-from palaver.interfaces import IService
+from palaver.interfaces import IHost, IService
 from palaver.jid import JID, InvalidJID
 from palaver.stanza import Stanza
 
@@ -51,7 +51,9 @@ class Router:
         self._nowhere = NoRemote(self)
         # What the route s2s gives; streams with other servers put themselves here.
         self.remote: Any = self._nowhere
-        self._routes: dict[str, Route] = {S2S: lambda domain: self.remote}
+        # Services that are below every host, by what stands in front of the host's domain.
+        self.subdomains: dict[str, Any] = {}
+        self._routes: dict[str, Route] = {COMPONENT: self._below_host, S2S: lambda domain: self.remote}
         self._first: tuple[Route, ...] = ()
         self._order: tuple[tuple[str, Route], ...] = ()
         self.arrange(ROUTES)
@@ -66,6 +68,34 @@ class Router:
             raise ValueError(f"{domain} is served already")
         self.services[domain] = service
         return lambda: self.services.pop(domain, None)
+
+    def add_subdomain(self, prefix: str, service: IService) -> Callable[[], object]:
+        """Add a service for the domains with a prefix before that of any host; gives what takes it back.
+
+        Raises `ValueError` for a second one, or for a domain that is served already.
+        """
+        taken = [host for host in self.services if f"{prefix}.{host}" in self.services]
+        if prefix in self.subdomains or taken:
+            raise ValueError(f"{prefix}.{taken[0] if taken else ''} is served already")
+        self.subdomains[prefix] = service
+        return lambda: self.subdomains.pop(prefix, None)
+
+    def _below_host(self, domain: str) -> Any:
+        for prefix, service in self.subdomains.items():
+            if domain.startswith(f"{prefix}.") and self._is_host(domain[len(prefix) + 1 :]):
+                return service
+        return None
+
+    def _is_host(self, domain: str) -> bool:
+        local = self._routes.get(LOCAL)
+        service = self.services.get(domain) or (local(domain) if local is not None else None)
+        return bool(IHost.providedBy(service))
+
+    def below(self, host: str) -> Iterator[tuple[str, Any]]:
+        """Give (domain, service) of the services whose domain is below a host's."""
+        ending = f".{host}"
+        yield from ((domain, service) for domain, service in self.services.items() if domain.endswith(ending))
+        yield from ((prefix + ending, service) for prefix, service in self.subdomains.items())
 
     # -- domains that no service was added for ---------------------------------------------
 

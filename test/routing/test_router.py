@@ -116,17 +116,20 @@ class RouteTests(SynchronousTestCase):
     def test_order(self) -> None:
         """Routes are asked in their order until one knows the domain; other servers are the last."""
         self.route("cluster", "a.example", "b.example")
-        self.route("component", "a.example")
-        self.assertEqual(self.found("a.example"), "component a.example")
+        self.route("own.module:route", "a.example")
+        self.router.arrange(("local", "own.module:route", "cluster", "s2s"))
+        self.assertEqual(self.found("a.example"), "own.module:route a.example")
         self.assertEqual(self.found("b.example"), "cluster b.example")
         self.assertEqual(self.found("c.example"), "")
-        self.assertEqual(self.asked, ["component", "component", "cluster", "component", "cluster"])
+        self.assertEqual(
+            self.asked, ["own.module:route", "own.module:route", "cluster", "own.module:route", "cluster"]
+        )
 
     def test_another_order(self) -> None:
         """The order is what the configuration says; a route that it leaves out is not asked."""
         self.route("cluster", "a.example")
-        self.route("component", "a.example")
-        self.router.arrange(("local", "cluster", "component"))
+        self.route("own.module:route", "a.example")
+        self.router.arrange(("local", "cluster", "own.module:route"))
         self.assertEqual(self.found("a.example"), "cluster a.example")
         refused = Service("")
         self.router.reply = lambda stanza, answer: refused.got.append(answer)
@@ -151,7 +154,8 @@ class RouteTests(SynchronousTestCase):
 
     def test_served(self) -> None:
         """What is asked of other servers is not served here."""
-        self.route("component", "a.example")
+        self.route("own.module:route", "a.example")
+        self.router.arrange(("local", "own.module:route", "s2s"))
         found = [self.router.serves(domain) for domain in ("example.org", "a.example", "c.example")]
         self.assertEqual(found, [True, True, False])
 
