@@ -131,7 +131,7 @@ class Federation:
     def _queue(self, stanza: Stanza, local: str, remote: str) -> None:
         """Have a stanza wait for a stream, or answer at once that there will be none."""
         error = None
-        if local not in self.router.services:
+        if not self.router.serves(local):
             log.warn("not-ours", sender=local)
             return
         if self._stopping or not self.policy.allows(remote):

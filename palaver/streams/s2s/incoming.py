@@ -105,12 +105,12 @@ class IncomingStream(ServerStream):
 
     def _check_names(self) -> None:
         """Refuse domains that may not speak, or be spoken to; raises `StreamError`."""
-        services, policy = self.federation.router.services, self.federation.policy
-        if self.local is not None and self.local not in services:
+        serves, policy = self.federation.router.serves, self.federation.policy
+        if self.local is not None and not serves(self.local):
             raise StreamError("host-unknown")
         if self.remote is None:
             return
-        if self.remote in services:
+        if serves(self.remote):
             raise StreamError("undefined-condition", "That domain is served here")
         if not policy.allows(self.remote):
             raise StreamError("policy-violation", "This server does not speak to yours")
@@ -234,12 +234,12 @@ class IncomingStream(ServerStream):
 
     def _refusal(self, remote: str, local: str) -> StanzaError | None:
         """Say why a key is not looked at; raises `StreamError` when nobody else depends on the stream."""
-        policy, services = self.federation.policy, self.federation.router.services
+        policy, serves = self.federation.policy, self.federation.router.serves
         fault = self.judge(remote) if policy.needs_certificate(remote) else None
         checks = (
             (not policy.dialback, "not-allowed", "policy-violation", "Dialback is not spoken here"),
-            (local not in services, "item-not-found", "host-unknown", None),
-            (remote in services, "not-allowed", "invalid-from", "That domain is served here"),
+            (not serves(local), "item-not-found", "host-unknown", None),
+            (serves(remote), "not-allowed", "invalid-from", "That domain is served here"),
             (not policy.allows(remote), "policy-violation", "policy-violation", "Not with that domain"),
             (
                 policy.needs_tls(remote) and not self.secure,

@@ -141,23 +141,21 @@ class Link:
         return waiting
 
     def _not_connected(self, failure: Failure) -> None:
+        if self._attempt is None:
+            # Its time was over.
+            return
         self._attempt = None
         error = failure.value
-        if isinstance(error, Unreachable):
-            self.give_up(error.error)
-        else:
-            if not self._timed_out(failure):
-                failed("s2s", failure)
-            self.give_up(TIMED_OUT)
-
-    def _timed_out(self, failure: Failure) -> bool:
-        return self.deadline is None and failure.check(Exception) is not None
+        if not isinstance(error, Unreachable):
+            failed("s2s", failure)
+        self.give_up(error.error if isinstance(error, Unreachable) else TIMED_OUT)
 
     # -- no stream for it --------------------------------------------------------------------------
 
     def deadline_passed(self) -> None:
         """See HasDeadline: no stream has come about in time."""
-        attempt, stream = self._attempt, self.stream
+        stream = self.stream
+        attempt, self._attempt = self._attempt, None
         if attempt is not None:
             attempt.cancel()
         if stream is not None and stream.is_open:

@@ -246,7 +246,7 @@ class ServerStream:
         receiving, originating = addresses(stanza)
         stream_id = stanza.attrs.get("id", "")
         federation = self.federation
-        good = originating in federation.router.services and federation.keys.check(
+        good = federation.router.serves(originating) and federation.keys.check(
             stanza.text, receiving, originating, stream_id
         )
         self.write(dialback.answer("verify", originating, receiving, good, stream_id))

@@ -91,8 +91,10 @@ class Inbound:
         return sender
 
     def _check_addressee(self, to: JID) -> None:
-        services = self._router.services
-        if to.domain not in services and to.domain.partition(".")[2] not in services:
+        router, domain = self._router, to.domain
+        if domain in router.services or router.serves(domain):
+            return
+        if not router.serves(domain.partition(".")[2]):
             raise StreamError("host-unknown", "A stanza is for a domain that is not served here")
 
     def _deliver(self, stanza: Stanza, sender: JID, to: JID) -> Deferred[Any] | None:
@@ -104,7 +106,7 @@ class Inbound:
                 queue.append((stanza, done))
                 self._count(1)
                 return done
-        if to.domain not in self._router.services:
+        if to.domain not in self._router.services and not self._router.serves(to.domain):
             # A service below one of our hosts that is gone for now.
             self._refuse(stanza, StanzaError("remote-server-not-found"))
             return None
