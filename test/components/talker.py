@@ -6,6 +6,8 @@ import hashlib
 import re
 from typing import Any
 
+from twisted.internet.defer import maybeDeferred
+
 from palaver.markup import attributes
 from palaver.settings import Component, ComponentListener
 from palaver.streams.components.connection import STREAM_HEADER
@@ -34,7 +36,7 @@ class Gates:
     def __init__(self, tables: dict[str, dict[str, Any]] | None = None, house: House | None = None) -> None:
         self.house = house or House()
         self.router: Any = self.house.router
-        self.components = Directory(self.router)
+        self.components = Directory(self.router, maybeDeferred)
         self.configure(tables if tables is not None else {GATEWAY: {"secret": SECRET}})
 
     def configure(self, tables: dict[str, dict[str, Any]]) -> None:

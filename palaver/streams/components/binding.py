@@ -7,7 +7,6 @@ import secrets
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.threads import deferToThread
 
 from palaver import jid
 from palaver.auth.accounts import Credentials
@@ -56,7 +55,11 @@ class SecretAccounts:
             return None
         hash_ = HASHES["sha-256"]
         return Credentials(
-            {hash_.name: await deferToThread(derive, secret.encode(), hash_, self._salt, ITERATIONS)}
+            {
+                hash_.name: await self._components.in_thread(
+                    derive, secret.encode(), hash_, self._salt, ITERATIONS
+                )
+            }
         )
 
     def credentials(self, local: str) -> Deferred[Credentials | None]:

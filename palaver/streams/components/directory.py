@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
+from twisted.internet.threads import deferToThread
 from zope.interface import implementer
 
+from palaver.auth.accounts import InThread
 from palaver.errors import StanzaError, StreamError
 from palaver.interfaces import IService
 from palaver.jid import JID
@@ -66,8 +68,10 @@ class Directory:
     the secret of their listener, only while they are.
     """
 
-    def __init__(self, router: Router) -> None:
+    def __init__(self, router: Router, in_thread: InThread = deferToThread) -> None:
+        """``in_thread`` runs what takes milliseconds."""
         self.router = router
+        self.in_thread = in_thread
         self._tables: Mapping[str, Component] = {}
         # By domain; by prefix with a dot behind it for those below every host.
         self._services: dict[str, ComponentService] = {}

@@ -277,6 +277,8 @@ class ComponentStream:
 
     def _take(self, stanza: Stanza) -> None:
         """Route a stanza; raises `StreamError` for one that may not be from here."""
+        if self.negotiation is not None and self.negotiation.takes(stanza):
+            return
         metrics.component_stanzas[stanza.name] += 1
         attrs = stanza.attrs
         sender = attrs.get("from")
@@ -291,8 +293,6 @@ class ComponentStream:
         if parsed.domain not in self.services and not self._is_allowed(parsed.domain):
             raise StreamError("invalid-from", "This stream is not for stanzas of that domain")
         attrs["from"] = parsed.full
-        if self.negotiation is not None and self.negotiation.takes(stanza):
-            return
         if "to" not in attrs:
             self._inbound.refuse(
                 stanza, StanzaError("bad-request", "A component's stanza says whom it is for")
