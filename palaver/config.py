@@ -21,7 +21,7 @@ from twisted.python.reflect import namedAny
 from palaver import jid
 from palaver.interfaces import IModuleMaker
 from palaver.mistakes import ConfigError, Key, Mistake, dotted, mistakes_of, unknown
-from palaver.settings import Auth, C2sListener, Component, IqDisc, Listen, Root, Storage
+from palaver.settings import Auth, C2sListener, Component, HttpListener, IqDisc, Listen, Root, Storage
 
 __all__ = ("HOST", "Config", "ConfigError", "Mistake", "ModuleChoice", "for_host", "load_config")
 
@@ -60,6 +60,7 @@ class Config:
         self.tls = root.tls
         self.storage = root.storage
         self.limits = root.limits
+        self.s2s = root.s2s
         self.file = file
         self._root = root
         self._makers = makers
@@ -107,10 +108,7 @@ class Config:
         mistakes += _wrong_modules(table, root.general.hosts, known, file)
         if mistakes:
             raise ConfigError(mistakes)
-        if "c2s" not in root.listen.model_fields_set and root.general.hosts == ["localhost"]:
-            only_here = Listen(c2s=[C2sListener(interface=LOOPBACK)])
-            root = root.model_copy(update={"listen": only_here})
-        return cls(root, file, known)
+        return cls(root.model_copy(update={"listen": _usual_ports(root)}), file, known)
 
     @property
     def hosts(self) -> list[str]:
@@ -196,6 +194,16 @@ def for_host(value: Any, host: str) -> Any:
     if isinstance(value, list):
         return [for_host(inner, host) for inner in value]
     return value
+
+
+def _usual_ports(root: Root) -> Listen:
+    """Give the ports; where nothing is said of them, for this machine alone."""
+    listen, said = root.listen, root.model_fields_set
+    if "c2s" not in listen.model_fields_set and root.general.hosts == ["localhost"]:
+        listen = listen.model_copy(update={"c2s": [C2sListener(interface=LOOPBACK)]})
+    if "listen" not in said:
+        listen = listen.model_copy(update={"http": [HttpListener()]})
+    return listen
 
 
 def _hosts_of(domain: str, hosts: list[str]) -> list[str]:

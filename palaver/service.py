@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from twisted.application.service import MultiService
@@ -23,16 +25,21 @@ from palaver.auth.methods import AccountsMaker
 from palaver.config import Config, ConfigError
 from palaver.errors import StreamError
 from palaver.log import Log
+from palaver.routing.router import NoRemote
 from palaver.server import DOWN, GONE, Server
-from palaver.settings import C2sListener, Certificate
+from palaver.settings import C2sListener, Certificate, ComponentListener, Port, S2sListener
 from palaver.streams.admission import Admission
 from palaver.streams.c2s import ClientStream
+from palaver.streams.components.connection import ComponentPort
+from palaver.streams.components.stream import ComponentStream
 from palaver.streams.flush import Flusher
 from palaver.streams.ports import Ports
 from palaver.streams.settings import StreamSettings
 from palaver.streams.tcp import Connection, Listener
 from palaver.streams.tls import CertificateError, CertificateFiles, TlsContexts, TlsSettings
 from palaver.streams.wheel import Wheel
+from palaver.web.door import Door
+from palaver.web.interfaces import IWeb
 
 log = Log("service")
 
@@ -83,9 +90,14 @@ class Palaver(MultiService):
         self.tls: Any = None
         self.ready: Deferred[Palaver] = Deferred()
         self._ports = Ports(reactor, self._listener)
+        # Over HTTP there is no STARTTLS; whoever comes by HTTPS is secure already.
+        self._door = Door(self.hosts, reactor, partial(self._client_listener, tls="off"))
+        self.server.registry.registerUtility(self._door, IWeb)
         self._flusher = Flusher(reactor)
         self._wheel = Wheel(reactor)
         self._admission = Admission(None, None)
+        # Speaks to other servers, while there is a port for them.
+        self._federation: Any = None
         self._started = 0.0
         self._ungauge: Callable[[], None] | None = None
         # Start, stop and reload wait for each other.
@@ -129,7 +141,8 @@ class Palaver(MultiService):
             self._wheel.start()
             self._ungauge = metrics.gauge("sessions", "Bound sessions.", self.server.sessions)
             self._apply_limits(config)
-            await self._ports.open(config.listen.c2s)
+            self._federate(config)
+            await self._ports.open(config.listen.ports)
         except BaseException:
             await self._stop()
             raise
@@ -144,6 +157,7 @@ class Palaver(MultiService):
         log.info("stopped")
 
     async def _stop_rest(self) -> None:
+        self._door.stop()
         self._wheel.stop()
         if self._ungauge is not None:
             self._ungauge()
@@ -156,31 +170,77 @@ class Palaver(MultiService):
         """Say good-bye, and wait for a while until all is sent and stored."""
         waiting = DeferredList(self.server.end_sessions(DOWN), consumeErrors=True)
         self._end(DOWN, lambda connection: True)
+        if self._federation is not None:
+            # After the sessions, whose contacts elsewhere are told first.
+            self._federation.stop(DOWN)
         deadline = self.reactor.seconds() + GOODBYE_S
-        while self.reactor.seconds() < deadline and (self._ports.connections() or not waiting.called):
+        while self.reactor.seconds() < deadline and (self._connections() or not waiting.called):
             await deferLater(self.reactor, LOOK_S)
-        for connection in self._ports.connections():
+        for connection in self._connections():
             connection.transport.abortConnection()
+        self._federation = None
+        self.server.router.remote = NoRemote(self.server.router)
+
+    def _connections(self) -> list[Any]:
+        """Give every connection, those to other servers too."""
+        outgoing = self._federation.connections() if self._federation is not None else []
+        return self._ports.connections() + self._door.connections() + outgoing
 
     def _end(self, error: StreamError, which: Callable[[Connection], bool]) -> None:
-        for connection in self._ports.connections():
+        for connection in self._ports.connections() + self._door.connections():
             if which(connection):
                 connection.stream.end(error)
 
     # -- after the config ---------------------------------------------------------------------
 
-    def _listener(self, table: C2sListener) -> Listener:
+    def _listener(self, table: Port) -> Any:
+        """Give the factory of a port."""
+        if isinstance(table, C2sListener):
+            return self._client_listener("c2s", table.tls)
+        if isinstance(table, ComponentListener):
+            return self._component_port(table)
+        if isinstance(table, S2sListener):
+            return self._federation.listener(table)
+        return self._door.port(table, self.tls)
+
+    def _update(self, listener: Any, table: Port) -> None:
+        """Give the factory of a port new settings."""
+        if isinstance(table, C2sListener):
+            listener.settings = self._stream_settings(table.tls)
+        elif isinstance(table, ComponentListener):
+            listener.table, listener.settings = table, self._component_settings(table)
+        elif isinstance(table, S2sListener):
+            listener.settings = self._federation.stream_settings(table.tls, listener.settings.idle_s)
+        else:
+            listener.table = table
+
+    def _client_listener(self, name: str, tls: str) -> Listener:
         listener = Listener(
-            "c2s", self._stream_settings(table), self.reactor, self._flusher, self._wheel,
+            name, self._stream_settings(tls), self.reactor, self._flusher, self._wheel,
             self._admission, self.tls,
             lambda connection: ClientStream(connection, self.hosts, listener.settings),
         )  # fmt: skip
         return listener
 
-    def _stream_settings(self, table: C2sListener) -> StreamSettings:
+    def _component_port(self, table: ComponentListener) -> ComponentPort:
+        port = ComponentPort(
+            table, "component", self._component_settings(table), self.reactor, self._flusher, self._wheel,
+            self._admission, self.tls,
+            lambda connection: ComponentStream(
+                connection, self.server.components, port.table, port.settings
+            ),
+        )  # fmt: skip
+        return port
+
+    def _component_settings(self, table: ComponentListener) -> StreamSettings:
+        # A component speaks for many: no rate limits it, but its own end does.
+        settings = self._stream_settings(table.tls)
+        return replace(settings, max_stanza_bytes=table.max_stanza_bytes, rate=None)
+
+    def _stream_settings(self, tls: str) -> StreamSettings:
         limits = self.config.limits
         return StreamSettings(
-            tls=table.tls,
+            tls=tls,
             max_stanza_bytes=limits.max_stanza_bytes,
             auth_timeout_s=limits.auth_timeout_s,
             tls_timeout_s=limits.tls_timeout_s,
@@ -191,6 +251,27 @@ class Palaver(MultiService):
             burst=limits.c2s_burst_bytes,
             language=self.config.general.language,
         )
+
+    def _federate(self, config: Config) -> None:
+        """Speak to other servers after the config, or no longer; raises `ConfigError`."""
+        router = self.server.router
+        if not config.listen.s2s:
+            if self._federation is not None:
+                self._federation.stop(GONE)
+                self._federation, router.remote = None, NoRemote(router)
+            return
+        # Name servers and certificates of others are nothing to a server that speaks to no other one.
+        from palaver.streams.s2s.federation import Federation
+
+        if self._federation is None:
+            self._federation = Federation(
+                router, self.reactor, self._wheel, self._flusher, self.tls, self.server.dialback_secret()
+            )
+        try:
+            self._federation.configure(config.s2s, config.limits.enabled)
+        except ValueError as error:
+            raise ConfigError(f"s2s.cacertfile: {error}") from None
+        router.remote = self._federation
 
     def _apply_limits(self, config: Config) -> None:
         limits = config.limits
@@ -217,18 +298,23 @@ class Palaver(MultiService):
         self.config = config
         take_back: Callable[[], Awaitable[None]] | None = None
         try:
-            take_back = await self._ports.open(config.listen.c2s)
+            if config.listen.s2s:
+                self._federate(config)
+            take_back = await self._ports.open(config.listen.ports)
             await self.server.reload(config)
         except BaseException as error:
             self.config = old
+            self._federate(old)
             if take_back is not None:
                 await take_back()
             if isinstance(error, CannotListenError):
                 raise ConfigError(str(error)) from error
             raise
         self.tls.reload(_tls_settings(config))
-        await self._ports.settle(config.listen.c2s, self._stream_settings)
+        await self._ports.settle(config.listen.ports, self._update)
+        self._door.update(lambda listener: setattr(listener, "settings", self._stream_settings("off")))
         self._apply_limits(config)
+        self._federate(config)
         self._end(GONE, lambda connection: connection.stream.host not in (None, *self.hosts.values()))
         log.info("reloaded")
 
@@ -244,6 +330,7 @@ class Palaver(MultiService):
             "hosts": sorted(self.hosts),
             "listeners": self.addresses(),
             "modules": {domain: sorted(host.modules) for domain, host in self.hosts.items()},
+            **({"federation": self._federation.status()} if self._federation is not None else {}),
             "metrics": metrics.snapshot(),
         }
 

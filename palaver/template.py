@@ -14,6 +14,11 @@ interface = "127.0.0.1"          # "::" lets other machines in
 port = 5222
 tls = "required"                 # off, optional, required, direct
 
+[[listen.http]]                  # WebSocket and pages: http://localhost:5280/
+interface = "127.0.0.1"          # a proxy that speaks HTTPS may stand in front of it
+port = 5280
+tls = "off"                      # off, on
+
 [tls]
 # With neither of these a self-signed certificate is made in data_dir.
 # certificate = "fullchain.pem"

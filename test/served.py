@@ -27,6 +27,8 @@ class ServedCase(TestCase):
 
     limits: ClassVar[dict[str, Any]] = {}
     """What the test's ``[limits]`` has beside the defaults."""
+    listen: ClassVar[dict[str, Any]] = {}
+    """Other ports, as in ``[listen]``."""
     hosts: ClassVar[list[str]] = ["localhost", "verona.example"]
     accounts: ClassVar[list[str]] = ["romeo@localhost", "juliet@localhost", "nurse@localhost"]
 
@@ -43,7 +45,10 @@ class ServedCase(TestCase):
                     "allow_unencrypted_plain_auth": True,
                     "password": {"hash": ["SHA-1", "SHA-256"], "scram_iterations": ITERATIONS},
                 },
-                "listen": {"c2s": [{"interface": "127.0.0.1", "port": 0, "tls": tls} for tls in NOTES]},
+                "listen": {
+                    "c2s": [{"interface": "127.0.0.1", "port": 0, "tls": tls} for tls in NOTES],
+                    **self.listen,
+                },
                 "limits": self.limits,
             }
         )

@@ -4,42 +4,48 @@ from __future__ import annotations
 
 import socket
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from typing import Any, NamedTuple, Protocol
 
 from twisted.internet.error import CannotListenError
 
-from palaver.settings import C2sListener
-from palaver.streams.settings import StreamSettings
-from palaver.streams.tcp import Connection, Listener
+from palaver.settings import Port
 from palaver.waiting import settled
 
 Place = tuple[str, int, str, int]
-"""Interface and port; where any free port will do, the kind of TLS and a running number too."""
+"""Interface and port; where any free port will do, its kind and a running number too."""
 
-NOTES = {"direct": "TLS", "required": "STARTTLS", "optional": "STARTTLS optional", "off": "no TLS"}
+
+class Listener(Protocol):
+    """The factory of a port."""
+
+    name: str
+
+    @property
+    def connections(self) -> Collection[Any]:
+        """Those that are open."""
 
 
 class OpenPort(NamedTuple):
     """One listening socket."""
 
-    table: C2sListener
-    listener: Listener
+    table: Port
+    listener: Any
     port: Any
 
 
 class Ports:
-    """Opens, keeps and closes listening sockets after the tables of ``[[listen.c2s]]``."""
+    """Opens, keeps and closes listening sockets after the tables of ``[[listen.…]]``."""
 
-    def __init__(self, reactor: Any, make: Callable[[C2sListener], Listener]) -> None:
-        """``make`` gives the factory of a new port."""
+    def __init__(self, reactor: Any, make: Callable[[Any], Listener]) -> None:
+        """``make`` gives the factory of a new port, after its table."""
         self._reactor = reactor
         self._make = make
         self._open: dict[Place, OpenPort] = {}
         # Ports are gone that still have connections.
         self._closed: list[Listener] = []
 
-    def connections(self) -> list[Connection]:
+    def connections(self) -> list[Any]:
         """Give every connection, those of ports that are closed by now too."""
         listeners = [here.listener for here in self._open.values()] + self._closed
         return [connection for listener in listeners for connection in listener.connections]
@@ -50,10 +56,10 @@ class Ports:
         for table, listener, port in self._open.values():
             host = port.getHost()
             address = f"[{host.host}]" if ":" in host.host else host.host
-            found.append(f"{listener.name} {address}:{host.port} ({NOTES[table.tls]})")
+            found.append(f"{listener.name} {address}:{host.port} ({table.note})")
         return found
 
-    async def open(self, tables: Sequence[C2sListener]) -> Callable[[], Awaitable[None]]:
+    async def open(self, tables: Sequence[Port]) -> Callable[[], Awaitable[None]]:
         """Open the ports that are new; `settle` does the rest. Gives what takes it back.
 
         Raises `CannotListenError`, and then nothing has changed.
@@ -85,17 +91,18 @@ class Ports:
             raise
         return take_back
 
-    def _listen(self, table: C2sListener, listener: Listener) -> Any:
+    def _listen(self, table: Port, listener: Listener) -> Any:
         port = self._reactor.listenTCP(table.port, listener, backlog=table.backlog, interface=table.interface)
         # Every accepted socket inherits them.
         port.socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         port.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return port
 
-    async def settle(
-        self, tables: Sequence[C2sListener], settings: Callable[[C2sListener], StreamSettings]
-    ) -> None:
-        """Close the ports that are gone, their connections staying, and give the others new settings."""
+    async def settle(self, tables: Sequence[Port], update: Callable[[Any, Any], None]) -> None:
+        """Close the ports that are gone, their connections staying.
+
+        ``update`` is called for the others with the factory and its table.
+        """
         wanted = dict(_places(tables))
         for place in [place for place in self._open if place not in wanted]:
             _, listener, port = self._open.pop(place)
@@ -103,7 +110,7 @@ class Ports:
             await settled(port.stopListening())
         for place, table in wanted.items():
             here = self._open[place]
-            here.listener.settings = settings(table)
+            update(here.listener, table)
             if table.backlog != here.table.backlog:
                 here.port.socket.listen(table.backlog)
             self._open[place] = here._replace(table=table)
@@ -117,11 +124,12 @@ class Ports:
             await settled(port.stopListening())
 
 
-def _places(tables: Sequence[C2sListener]) -> Iterator[tuple[Place, C2sListener]]:
+def _places(tables: Sequence[Port]) -> Iterator[tuple[Place, Port]]:
     seen: Counter[tuple[str, str]] = Counter()
     for table in tables:
         if table.port:
             yield (table.interface, table.port, "", 0), table
         else:
-            seen[table.interface, table.tls] += 1
-            yield (table.interface, 0, table.tls, seen[table.interface, table.tls]), table
+            kind = f"{table.kind} {table.note}"
+            seen[table.interface, kind] += 1
+            yield (table.interface, 0, kind, seen[table.interface, kind]), table

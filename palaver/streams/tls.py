@@ -25,6 +25,7 @@ from palaver.auth.certificates import ascii_domain, make_self_signed
 # XEP-0368 section 2: the names of direct TLS for clients and for servers.
 ALPN_CLIENT = b"xmpp-client"
 ALPN_SERVER = b"xmpp-server"
+ALPN_HTTP = b"http/1.1"
 
 # For TLS 1.2: forward secrecy and authenticated encryption only (RFC 9325 section 4.2).
 CIPHERS = b"ECDHE+AESGCM:ECDHE+CHACHA20"
@@ -79,7 +80,7 @@ class TlsContexts:
         """Read everything anew; raises `CertificateError`, and then nothing has changed."""
         files = {domain: _files(domain, settings) for domain in settings.domains}
         contexts: dict[bytes, dict[str, _Context]] = {}
-        for protocol in (ALPN_CLIENT, ALPN_SERVER):
+        for protocol in (ALPN_CLIENT, ALPN_SERVER, ALPN_HTTP):
             contexts[protocol] = {
                 ascii_domain(domain): self._context(files[domain], settings.client_ca, protocol)
                 for domain in settings.domains

@@ -1,0 +1,1 @@
+"""The web door: what reaches the server over HTTP."""

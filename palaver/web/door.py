@@ -1,0 +1,107 @@
+"""The door for HTTP: its ports, what is mounted behind them, and client streams that come through it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from ipaddress import ip_network
+from typing import Any
+from weakref import WeakSet
+
+from zope.interface import implementer
+
+from palaver.settings import HttpListener
+from palaver.streams.tls import ALPN_HTTP
+from palaver.web.interfaces import IWeb
+from palaver.web.mounts import Mounts
+from palaver.web.proxies import Client, client_of
+
+
+class HttpPort:
+    """The factory of one listening port; HTTP itself is loaded with the first connection."""
+
+    name = "http"
+    noisy = False
+
+    def __init__(self, table: HttpListener, door: Door, reactor: Any, tls: Any) -> None:
+        self.table = table
+        # What becomes a stream is with the listener of its transport; the rest is nobody's to wait for.
+        self.connections: tuple[()] = ()
+        self._door = door
+        self._reactor = reactor
+        self._tls = tls
+        self._factory: Any = None
+
+    def doStart(self) -> None:
+        """See IProtocolFactory."""
+
+    def doStop(self) -> None:
+        """See IProtocolFactory."""
+        if self._factory is not None:
+            self._factory.doStop()
+            self._factory = None
+
+    def buildProtocol(self, address: Any) -> Any:
+        """Give the protocol of a connection."""
+        if self._factory is None:
+            self._factory = self._open()
+            self._factory.doStart()
+        return self._factory.buildProtocol(address)
+
+    def _open(self) -> Any:
+        from twisted.protocols.tls import TLSMemoryBIOFactory
+
+        from palaver.web.site import WebSite
+
+        site = WebSite(self, self._door.mounts, self._reactor)
+        self._door.sites.add(site)
+        if self.table.tls == "off":
+            return site
+        return TLSMemoryBIOFactory(self._tls.for_server(None, ALPN_HTTP), False, site, self._reactor)
+
+
+@implementer(IWeb)
+class Door:
+    """What a server shows over HTTP."""
+
+    def __init__(self, hosts: Mapping[str, Any], reactor: Any, make_listener: Callable[[str], Any]) -> None:
+        """``make_listener`` gives the `Listener` of client streams over a transport of this name."""
+        self.mounts = Mounts(hosts)
+        # The sites of the ports, those that are closed by now too.
+        self.sites: WeakSet[Any] = WeakSet()
+        self._reactor = reactor
+        self._make_listener = make_listener
+        self._listeners: dict[str, Any] = {}
+
+    def port(self, table: HttpListener, tls: Any) -> HttpPort:
+        """Give the factory of a port."""
+        return HttpPort(table, self, self._reactor, tls)
+
+    def stop(self) -> None:
+        """Cut off who still speaks HTTP."""
+        for site in list(self.sites):
+            site.cut_off()
+
+    def mount(self, domain: str, path: str, make: Callable[[], Any]) -> Callable[[], None]:
+        """See IWeb."""
+        return self.mounts.mount(domain, path, make)
+
+    def listener(self, name: str) -> Any:
+        """See IWeb."""
+        found = self._listeners.get(name)
+        if found is None:
+            found = self._listeners[name] = self._make_listener(name)
+        return found
+
+    def connections(self) -> list[Any]:
+        """Give the connections of client streams that came through here."""
+        return [connection for found in self._listeners.values() for connection in found.connections]
+
+    def update(self, change: Callable[[Any], None]) -> None:
+        """Have the listeners changed after another config."""
+        for found in self._listeners.values():
+            change(found)
+
+    def client(self, request: Any) -> Client:
+        """See IWeb."""
+        table = request.site.port.table
+        return client_of(request, [ip_network(text, strict=False) for text in table.trusted_proxies])

@@ -1,0 +1,25 @@
+"""The seams of the web: where pages are mounted, and where streams over HTTP come from."""
+
+from __future__ import annotations
+
+from zope.interface import Interface
+
+
+class IWeb(Interface):
+    """What is served over HTTP, found in the server's registry."""
+
+    def mount(domain, path, make):
+        """Serve what ``make()`` gives, an IResource, at a path of a host and below it.
+
+        It is made when it is first asked for, so that a server without web clients holds nothing of
+        it. Gives a function that takes it back; raises `ValueError` when the path has an owner there.
+        """
+
+    def listener(name):
+        """Give the `palaver.streams.tcp.Listener` for client streams over another transport than TCP.
+
+        ``name`` stands in metrics. There is one for each name, and it makes `ClientStream`s for every host.
+        """
+
+    def client(request):
+        """Give a `palaver.web.proxies.Client`: who sent a request, behind proxies that are trusted."""

@@ -1,0 +1,172 @@
+"""XMPP over WebSocket (RFC 7395): a connection for client streams, its elements in frames.
+
+The frames that come are read by the websockets library; those that leave are never masked and
+never cut, so their few bytes of header are written here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.interfaces import ISSLTransport
+from websockets.exceptions import PayloadTooBig
+from websockets.frames import CloseCode, Frame, Opcode
+from websockets.protocol import State
+from websockets.server import ServerProtocol
+
+from palaver.errors import StreamError
+from palaver.framing import MAX_HEADER_BYTES, NS_ERRORS
+from palaver.markup import element
+from palaver.streams.tcp import Connection, Listener
+from palaver.tree import parse_element
+from palaver.web.opening import END, stream_header
+from palaver.web.standalone import standalone
+
+NS_FRAMING = "urn:ietf:params:xml:ns:xmpp-framing"
+
+# A client has no reason to cut a stanza; what stands between may, now and then.
+MAX_FRAGMENTS = 64
+
+_CLOSE = element("close", NS_FRAMING)
+_TWO_BYTES = 126
+_EIGHT_BYTES = 1 << 16
+
+
+class WebSocketConnection(Connection):
+    """One WebSocket after its handshake; ``stream`` gets what a client over TCP would have sent."""
+
+    __slots__ = ("_frames", "_pieces")
+
+    def __init__(self, factory: Listener, address: str, secure: bool) -> None:
+        """``secure`` tells whether the client speaks TLS, to us or to a proxy that we trust."""
+        super().__init__(factory, address)
+        self.secure = secure
+        # One byte more is refused as soon as a frame's header announces it.
+        self._frames = ServerProtocol(state=State.OPEN, max_size=factory.settings.max_stanza_bytes)
+        # The pieces of a message that came cut, up to its last one.
+        self._pieces: list[bytes] = []
+
+    def connectionMade(self) -> None:
+        """See Connection; TLS, if there is any, is below HTTP."""
+        super().connectionMade()
+        self._deliver = self._frames_received
+        transport: Any = self.transport
+        if ISSLTransport.providedBy(transport):
+            self._direct = False
+            transport.registerProducer(self, True)
+
+    def bindings(self) -> Any:
+        """Give no channel bindings: a browser cannot name them, and a proxy would break them."""
+        return {}
+
+    def certificate(self) -> None:
+        """Give no certificate: the client's TLS may end at a proxy."""
+
+    # -- from the client ------------------------------------------------------------------
+
+    def _frames_received(self, data: bytes) -> None:
+        """Take bytes of the WebSocket."""
+        frames = self._frames
+        frames.receive_data(data)
+        for frame in frames.events_received():
+            if isinstance(frame, Frame):
+                self._take(frame)
+        if frames.parser_exc is not None:
+            self._broken(frames.parser_exc)
+        for answer in frames.data_to_send():
+            if answer:
+                super().write(answer)
+            else:
+                # What follows the end of a WebSocket is nothing.
+                self.close()
+
+    def _take(self, frame: Frame) -> None:
+        opcode = frame.opcode
+        if opcode is Opcode.TEXT and frame.fin:
+            self._element(bytes(frame.data))
+        elif opcode is Opcode.TEXT or opcode is Opcode.CONT:
+            self._pieces.append(bytes(frame.data))
+            if frame.fin:
+                pieces, self._pieces = self._pieces, []
+                self._element(b"".join(pieces))
+            elif len(self._pieces) > MAX_FRAGMENTS:
+                self._refuse(CloseCode.POLICY_VIOLATION, "Too many fragments")
+        elif opcode is Opcode.BINARY:
+            self._refuse(CloseCode.UNSUPPORTED_DATA, "A frame is text here")
+
+    def _element(self, data: bytes) -> None:
+        """Take one message of the WebSocket, which is one element (RFC 7395 section 3.3.3)."""
+        stream = self.stream
+        try:
+            if data.startswith(b"<open"):
+                data = _read_open(data)
+            elif data.startswith(b"<close"):
+                data = END
+            elif not data.startswith(b"<"):
+                raise StreamError("bad-format", "A frame begins with an element")
+            stream.data_received(data)
+            if stream.is_open and stream.unfinished:
+                raise StreamError("not-well-formed", "A frame is a whole element")
+        except StreamError as error:
+            stream.end(error)
+
+    def _refuse(self, code: CloseCode, text: str) -> None:
+        """End the stream, and then the WebSocket with a code of its own."""
+        self._frames.fail(code, text)
+        self.stream.end(StreamError("policy-violation", text))
+
+    def _broken(self, error: Exception) -> None:
+        """End the session for a frame that is too large; it would only be sent again when it is resumed."""
+        if isinstance(error, PayloadTooBig):
+            self.stream.end(StreamError("policy-violation", extra=element("stanza-too-big", NS_ERRORS)))
+        else:
+            self.stream.end(StreamError("bad-format", "No WebSocket frame"))
+
+    # -- to the client ------------------------------------------------------------------------
+
+    def write(self, data: bytes) -> None:
+        """Queue one element as one frame."""
+        data = standalone(data)
+        size = len(data)
+        if size < _TWO_BYTES:
+            head = b"\x81%c" % size
+        elif size < _EIGHT_BYTES:
+            head = b"\x81\x7e" + size.to_bytes(2, "big")
+        else:
+            head = b"\x81\x7f" + size.to_bytes(8, "big")
+        super().write(head + data)
+
+    def open_stream(self, attrs: dict[str, str]) -> None:
+        """See Connection."""
+        self.write(element("open", NS_FRAMING, b"", **attrs))
+
+    def close_stream(self) -> None:
+        """See Connection."""
+        self.write(_CLOSE)
+        if self._frames.state is State.OPEN:
+            self._frames.send_close(CloseCode.NORMAL_CLOSURE)
+        for data in self._frames.data_to_send():
+            if data:
+                super().write(data)
+        self.close()
+
+    def keep_alive(self) -> None:
+        """Ping: white space between elements has no place here (RFC 7395 section 3.8)."""
+        self._frames.send_ping(b"")
+        for data in self._frames.data_to_send():
+            super().write(data)
+
+
+def _read_open(data: bytes) -> bytes:
+    """Give the stream header that ``<open/>`` stands for; raises StreamError."""
+    if len(data) > MAX_HEADER_BYTES:
+        raise StreamError("policy-violation", "too large a stream header")
+    try:
+        opening = parse_element(data)
+    except ValueError as error:
+        raise StreamError("not-well-formed", str(error)) from None
+    if (opening.uri, opening.name) != (NS_FRAMING, "open"):
+        raise StreamError("invalid-namespace")
+    known = {name: opening.getAttribute(name) for name in ("to", "from", "version", "id")}
+    known["xml:lang"] = opening.attributes.get(("http://www.w3.org/XML/1998/namespace", "lang"))
+    return stream_header({name: value for name, value in known.items() if value is not None})

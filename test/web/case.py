@@ -1,0 +1,50 @@
+"""A server with a port for HTTP, in the process of the test."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, ClassVar
+
+from palaver.test.served import ServedCase
+from palaver.test.web import socket
+from palaver.test.wire import bind, plain
+
+HTTP = re.compile(r"http 127\.0\.0\.1:(\d+) \((.*)\)")
+
+
+class WebCase(ServedCase):
+    """Also serves HTTP, on loopback."""
+
+    listen: ClassVar[dict[str, Any]] = {"http": [{"port": 0}]}
+
+    @property
+    def http_port(self) -> int:
+        """The port for HTTP."""
+        matches = map(HTTP.fullmatch, self.palaver.addresses())
+        return next(int(match[1]) for match in matches if match)
+
+    async def socket(self, **options: Any) -> socket.Socket:
+        """Give a WebSocket; it is dropped after the test."""
+        found = await socket.connect(self.http_port, **options)
+        self.addCleanup(self._end, found)
+        return found
+
+    @staticmethod
+    async def _end(found: socket.Socket) -> None:
+        if not found.lost:
+            found.transport.abortConnection()
+            await found.closed()
+
+    async def log_in_by_socket(self, local: str, resource: str = "web") -> socket.Socket:
+        """Give a WebSocket with a session."""
+        found = await self.socket()
+        for text, answer in (
+            (socket.OPEN, "<stream:features"),
+            (plain(local, "sesame"), "<success"),
+            (socket.OPEN, "<stream:features"),
+            (bind(resource), "<iq"),
+        ):
+            found.send(text)
+            while not (await found.take()).startswith(answer):
+                pass
+        return found
