@@ -341,6 +341,11 @@ watch_registrations = ModuleMaker(
     "Administrators are told of each account that somebody registers",
     default=False,
 )
+websockets = ModuleMaker(
+    "mod_websockets",
+    f"{_XEPS}.websockets.WebSockets",
+    "Clients over WebSocket (RFC 7395)",
+)
 welcome = ModuleMaker(
     "mod_welcome",
     f"{_XEPS}.welcome.Welcome",
