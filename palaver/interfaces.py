@@ -446,10 +446,6 @@ class ILastActivity(Interface):
 # -- rooms --------------------------------------------------------------------------------
 
 
-class ILightRoomHooks(Interface):
-    """What modules add to a host's MUC Light rooms; ``palaver.muclight.hooks.Hooks.of(host)`` gives it."""
-
-
 class IRooms(Interface):
     """The rooms of a host's Multi-User Chat service (XEP-0045), provided while mod_muc is on."""
 

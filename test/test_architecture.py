@@ -32,7 +32,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("archive", "capabilities"),
     ("routing", "events"),
     ("privacy", "commands", "invites", "vcards"),
-    ("modules", "pubsub", "push", "rooms"),
+    ("modules", "pubsub", "push", "rooms", "muclight"),
     ("streams", "web"),
     ("xeps",),
     (
