@@ -193,7 +193,7 @@ class Palaver(MultiService):
 
     # -- after the config ---------------------------------------------------------------------
 
-    def _listener(self, table: Port) -> Any:
+    def _listener(self, table: Any) -> Any:
         """Give the factory of a port."""
         if isinstance(table, C2sListener):
             return self._client_listener("c2s", table.tls)

@@ -188,6 +188,12 @@ muc = ModuleMaker(
     "Rooms to talk in, with archives",
     (Xep(45, "1.35.5"), Xep(249, "1.2"), Xep(307, "0.1"), Xep(410, "1.1.0")),
 )
+muc_light = ModuleMaker(
+    "mod_muc_light",
+    f"{_XEPS}.muc_light.MucLight",
+    "Rooms that are lists of members, without presence, with archives",
+    default=False,
+)
 motd = ModuleMaker(
     "mod_motd",
     f"{_XEPS}.motd.MessageOfTheDay",
