@@ -27,6 +27,8 @@ from palaver.routing.iqs import DuplicateRoute
 from palaver.routing.pipeline import FROM_CLIENT, TO_SESSION, TO_USER
 from palaver.stanza import Stanza
 from palaver.test.house import House, now
+from palaver.web.door import Door
+from palaver.web.interfaces import IWeb
 
 ASK = "<iq type='get' id='{id}' to='example.org'><ask xmlns='urn:example:ask'/></iq>"
 # Modules whose defaults leave something out that they can register, or that need an option.
@@ -66,6 +68,18 @@ def in_order(wanted: Sequence[str]) -> list[str]:
     return ordered
 
 
+def no_listener(name: str) -> Any:
+    """Stand for what nobody connects to here."""
+    raise NotImplementedError
+
+
+def furnished() -> House:
+    """Give a house with everything that modules put themselves on."""
+    house = House()
+    house.host.provide(Door({house.host.domain: house.host}, house.clock, make_listener=no_listener), IWeb)
+    return house
+
+
 def registered(house: House) -> dict[str, object]:
     """Give everything that a module can put on a host."""
     host = house.host
@@ -83,6 +97,7 @@ def registered(house: House) -> dict[str, object]:
         "shared contacts": host.query(IRosters).sharing,
         "timers": len(house.clock.getDelayedCalls()),
         "services": list(house.router.services),
+        "pages": list(host.query(IWeb).mounts.paths),
         "gauges": {name: len(readers) for name, (_, readers) in metrics._gauges.items()},
     }
 
@@ -93,7 +108,7 @@ class EveryModuleTests(SynchronousTestCase):
     def test_attach_and_detach(self) -> None:
         """A module leaves nothing behind, and can be attached again."""
         for name, maker in makers().items():
-            house = House()
+            house = furnished()
             for needed in in_order([name])[:-1]:
                 provider = namedAny(makers()[needed].target)
                 now(provider(house.host, needed, settings_of(needed, provider)).attach())
@@ -110,7 +125,7 @@ class EveryModuleTests(SynchronousTestCase):
     def test_together(self) -> None:
         """All of them fit on one host, and come off again in any order."""
         for backwards in (False, True):
-            house = House()
+            house = furnished()
             before = registered(house)
             for name in in_order(list(makers())):
                 cls = namedAny(makers()[name].target)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
@@ -41,6 +41,11 @@ class Mounts:
             self._made.pop(key, None)
 
         return take_back
+
+    @property
+    def paths(self) -> Collection[tuple[str, str]]:
+        """What has an owner: pairs of a domain and a path without its first slash."""
+        return self._makers.keys()
 
     def domain(self, name: str) -> str:
         """Give the host that a request means by the name in its Host header."""
