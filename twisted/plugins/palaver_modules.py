@@ -44,7 +44,7 @@ bind2 = ModuleMaker(
     "mod_bind2",
     f"{_XEPS}.bind2.Bind2",
     "A resource, and what is wanted for the session, within the login",
-    (Xep(386, "1.1.0"),),
+    (Xep(386, "1.1.0", "partial"),),
 )
 caps = ModuleMaker(
     "mod_caps",
