@@ -457,7 +457,7 @@ class IRooms(Interface):
     def load(name):
         """Give a Deferred of a room; None when there is none. Fails with StorageError."""
 
-    def create(name, owner, config=None, occupant=None):
+    def create(name, owner, config=None):
         """Make a room; gives a Deferred of it. ``owner`` is a bare JID; ``config`` has values by field names.
 
         Fails with StanzaError(conflict) when it is there, or is not free; and with StorageError.

@@ -23,8 +23,6 @@ from palaver.rooms.room import Subject
 from palaver.rooms.service import Access, Service
 
 SWEEP_S = 30
-NEVER = "infinity"
-
 Default = bool | int | str | list[str] | list[dict[str, str]]
 Text = Literal["infinity"]
 
@@ -92,9 +90,9 @@ class MucSettings(Settings):
         5, ge=0, le=1000, description="How many admins and owners may enter a room that is full."
     )
     max_user_conferences: int = Field(10, ge=1, le=10_000, description="Rooms that one session may be in.")
-    max_room_id: int | Text = Field(NEVER, description="How long a room's name in its JID may be.")
-    max_room_name: int | Text = Field(NEVER, description="How long a room's title may be.")
-    max_room_desc: int | Text = Field(NEVER, description="How long a room's description may be.")
+    max_room_id: int | Text = Field("infinity", description="How long a room's name in its JID may be.")
+    max_room_name: int | Text = Field("infinity", description="How long a room's title may be.")
+    max_room_desc: int | Text = Field("infinity", description="How long a room's description may be.")
     max_affiliations: int = Field(
         20_000, ge=1, le=1_000_000, description="How many people may be affiliated with one room."
     )

@@ -100,7 +100,8 @@ def _affiliated(room: Room, query: domish.Element, affiliation: str) -> bytes:
     page = (found[-most:] if most else []) if asked.backwards else found[:most]
     inner = b"".join([_item(room, bare, affiliation) for bare in page])
     if asked != rsm.ANY_PAGE or len(page) < len(everybody):
-        inner += rsm.encode(*((page[0], page[-1]) if page else (None, None)), count=len(everybody))
+        first, last = (page[0], page[-1]) if page else (None, None)
+        inner += rsm.encode(first, last, len(everybody))
     return element("query", NS_ADMIN, inner)
 
 

@@ -240,8 +240,8 @@ class Hooks:
         """Have documents read with each stored room; ``take`` gets the room and those of its kind.
 
         They are put under (``room.service.domain``, ``room.name``, kind) in a batch for
-        ``room.service.store.write``, or in the phase "store", if the room ``is_persistent``; they go when it is
-        destroyed. What they say is kept in ``room.state[kind]``, say.
+        ``room.service.store.write``, or in the phase "store", if the room ``is_persistent``; they go when it
+        is destroyed. What they say is kept in ``room.state[kind]``, say.
         """
         self.kinds[kind] = take
         return lambda: self.kinds.pop(kind, None)

@@ -68,7 +68,7 @@ class Answers:
             return None
         return self._answer(SERVICE, RoomRequest(iq, sender))
 
-    def to_nothing(self, gone: Room | None, iq: Stanza, to: JID, sender: JID) -> None:
+    def to_nothing(self, gone: Room | None, iq: Stanza, to: JID) -> None:
         """Take an IQ for a room that is not there. Raises StanzaError."""
         if not self._is_request(iq):
             return

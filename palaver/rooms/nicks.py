@@ -1,8 +1,8 @@
 """Which nicks are too much alike to be two people (XEP-0045 section 14.1, RFC 8266).
 
-Two nicks are the same to us when they differ only by letter case, by width or other compatible forms, by
-spaces around or between words, by characters that are not seen, or by Cyrillic, Greek or Armenian letters that
-look like Latin ones. Digits and letters that look alike (1 and l) stay different: names that end in numbers do.
+Two nicks are the same to us when they differ only by letter case, by width or other compatible forms,
+by spaces around or between words, by characters that are not seen, or by Cyrillic, Greek or Armenian
+letters that look like Latin ones. Digits and letters that look alike (1 and l) stay different: names that end in numbers do.
 """
 
 from __future__ import annotations

@@ -40,8 +40,8 @@ class Occupant:
     """One nick in a room.
 
     ``bare`` is the real bare JID, ``role`` moderator, participant or visitor. ``seats`` are never empty
-    while it is in the room; the last one is whose presence is shown. ``said_at`` and ``shown_at`` are when the
-    last message and the last presence came, in the clock's seconds.
+    while it is in the room; the last one is whose presence is shown. ``said_at`` and ``shown_at`` are when
+    the last message and the last presence came, in the clock's seconds.
     """
 
     __slots__ = ("address", "bare", "nick", "role", "said_at", "seats", "shown_at")

@@ -62,7 +62,7 @@ class Order:
         send_all: Callable[[list[Broadcast]], Deferred[None] | None],
         flush: Callable[[], Deferred[None] | None],
     ) -> None:
-        """``send_all`` sends broadcasts to everybody who is in the room; ``flush`` what work has put together.
+        """``send_all`` sends broadcasts to everybody who is in the room; ``flush`` what work has put up.
 
         Both give what fires once all is sent.
         """

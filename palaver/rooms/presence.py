@@ -123,14 +123,14 @@ def to_all(room: Room, occupant: Occupant, versions: Versions, *, shown: bool | 
 
     ``shown`` False leaves out the others; None asks whether the occupant's role is broadcast.
     """
-    own = [(seat, (versions.own(seat),)) for seat in occupant.seats]
+    own: list[tuple[Seat, tuple[Broadcast, ...]]] = [(seat, (versions.own(seat),)) for seat in occupant.seats]
     if not (room.is_shown(occupant.role) if shown is None else shown):
         return own
     is_open = room.is_open
-    plain = None if is_open else (versions.plain,)
     seen = (versions.open,)
+    plain = seen if is_open else (versions.plain,)
     others = [
-        (seat, seen if is_open or seat.occupant.role == "moderator" else plain)
+        (seat, seen if seat.occupant.role == "moderator" else plain)
         for seat in room.seats.values()
         if seat.occupant is not occupant
     ]

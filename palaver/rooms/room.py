@@ -58,7 +58,8 @@ class Room:
 
     __slots__ = (
         "_nick_keys", "_reserved_keys", "_unsent", "affiliations", "config", "created", "gone", "jid",
-        "locked_for", "name", "occupants", "order", "recent", "seats", "service", "state", "subject", "used_at",
+        "locked_for", "name", "occupants", "order", "recent", "seats", "service", "state", "subject",
+        "used_at",
     )  # fmt: skip
 
     def __init__(self, service: Service, name: str, config: Values, created: float) -> None:

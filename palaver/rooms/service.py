@@ -1,4 +1,4 @@
-"""The service: finds rooms, makes them, forgets them, and gives each stanza to whatever answers it."""
+"""The service: its rooms, found, made and forgotten; who may do what, and which sessions are where."""
 
 from __future__ import annotations
 
@@ -16,15 +16,17 @@ from palaver.events import Events
 from palaver.interfaces import IRooms, IService
 from palaver.jid import JID
 from palaver.pubsub.fields import Values
-from palaver.rooms import creating, entering, errors, history, iqs, leaving, limits, owner, talk
+from palaver.rooms import creating, dispatch, history, leaving, limits
 from palaver.rooms.broadcast import Mail
 from palaver.rooms.config import Fields
 from palaver.rooms.events import RoomDestroyed
 from palaver.rooms.hooks import Hooks
+from palaver.rooms.iqs import Answers
 from palaver.rooms.limits import Limits
-from palaver.rooms.messages import Utterance
-from palaver.rooms.namespaces import NS_MUC, SHUT_DOWN
+from palaver.rooms.namespaces import SHUT_DOWN
 from palaver.rooms.occupants import Seat
+from palaver.rooms.owner import Destruction
+from palaver.rooms.owner import destroy as destroy_room
 from palaver.rooms.presence import Note
 from palaver.rooms.room import Room, Subject
 from palaver.rooms.store import KIND, Store
@@ -39,12 +41,13 @@ MODULE = "mod_muc"
 Access = Literal["all", "local", "admin", "none"]
 # A room that nobody configures is an instant room after this time, as with Prosody.
 LOCK_S = 300.0
+# Affiliations of one account that are read in one piece.
 MAX_LISTED = 500
 
 
 @implementer(IRooms, IService)
 class Service:
-    """Multi-User Chat on one domain."""
+    """Multi-User Chat on one domain: rooms, as many as are in memory, and the others in the storage."""
 
     access: Access = "all"
     access_create: Access = "all"
@@ -70,7 +73,7 @@ class Service:
         self.store = Store(host.storage, self.domain)
         self.mail = Mail(host.router, host.clock)
         self.rooms: dict[str, Room] = {}
-        self.iqs = iqs.Answers(self)
+        self.iqs = Answers(self)
         self._defaults = defaults
         # Rooms that are being read: whoever asks meanwhile gets the same.
         self._loading: dict[str, list[Deferred[Room | None]]] = {}
@@ -162,9 +165,7 @@ class Service:
             await history.load(room)
         return room
 
-    def create(
-        self, name: str, owner: str, config: Values | None = None, occupant: None = None
-    ) -> Deferred[Room]:
+    def create(self, name: str, owner: str, config: Values | None = None) -> Deferred[Room]:
         """See IRooms."""
         return Deferred.fromCoroutine(self._create(name, owner, config or {}))
 
@@ -174,10 +175,11 @@ class Service:
         before = await self.find(name)
         creating.check_free(self, before, owner)
         room = self.rooms[name] = creating.new_room(self, name, owner, config)
-        await room.order.take(partial(self._put_new, room, before))
+        await room.order.take(partial(self.put_new, room, before))
         return room
 
-    async def _put_new(self, room: Room, before: Room | None) -> None:
+    async def put_new(self, room: Room, before: Room | None) -> None:
+        """Store a new room, in the place of what is left of one; it is not there when that fails."""
         try:
             await creating.put(room, over_tombstone=before is not None)
         except BaseException:
@@ -193,8 +195,8 @@ class Service:
             room = await self.find(name)
             if room is None or room.gone:
                 return False
-            gone = owner.Destruction(reason, alternate or "", password)
-            await room.order.take(partial(owner.destroy, room, gone))
+            gone = Destruction(reason, alternate or "", password)
+            await room.order.take(partial(destroy_room, room, gone))
             return True
 
         return Deferred.fromCoroutine(destroy())
@@ -237,7 +239,7 @@ class Service:
     @staticmethod
     def session_of(stanza: Stanza, sender: JID) -> Session | None:
         """Give the session of this process that a stanza came in on."""
-        origin = stanza.origin
+        origin: Any = stanza.origin
         return origin if isinstance(origin, Session) and origin.jid.full == sender.full else None
 
     def seated(self, room: Room, seat: Seat) -> None:
@@ -272,55 +274,7 @@ class Service:
 
     def deliver(self, stanza: Stanza, to: JID) -> Deferred[Any] | None:
         """See IService."""
-        sender = jid.parse(stanza.attrs["from"])
-        room = self.rooms.get(to.local)
-        if room is not None and not room.gone:
-            if stanza.name == "message" and stanza.attrs.get("type") == "groupchat" and not to.resource:
-                return room.order.say(Utterance(room, stanza, sender))
-            return self._dispatch(room, stanza, to, sender)
-        if not to.local:
-            return self._to_service(stanza, to, sender)
-        if stanza.type in ("error", "result", "unavailable"):
-            return None
-        return Deferred.fromCoroutine(self._find_first(stanza, to, sender))
-
-    async def _find_first(self, stanza: Stanza, to: JID, sender: JID) -> None:
-        """Take a stanza for a room that is not in memory, or not there."""
-        try:
-            room = await self.find(to.local)
-            if room is not None and not room.gone:
-                waiting = self.deliver(stanza, to)
-            else:
-                waiting = self._to_nothing(room, stanza, to, sender)
-        except Exception:
-            self.bounce(stanza, failed(MODULE, Failure()))
-            return
-        if waiting is not None:
-            await waiting
-
-    def _to_nothing(self, gone: Room | None, stanza: Stanza, to: JID, sender: JID) -> Deferred[Any] | None:
-        """Take a stanza for a room that is not there: whoever enters makes it. Raises StanzaError."""
-        joins = stanza.name == "presence" and stanza.type is None and (NS_MUC, "x") in stanza.children
-        if stanza.name == "iq":
-            return self.iqs.to_nothing(gone, stanza, to, sender)
-        if not joins:
-            raise StanzaError("item-not-found", "There is no such room", type="cancel")
-        if not self.may(sender, self.access):
-            raise StanzaError("forbidden", "You may not use this service")
-        creating.check_free(self, gone, sender.bare)
-        room = creating.for_joiner(self, stanza, sender, to.local)
-        self.rooms[to.local] = room
-
-        async def make_and_enter() -> None:
-            try:
-                entering.check_nick(room, to.resource, sender.bare)
-                await self._put_new(room, gone)
-                entering.available(room, stanza, sender, to.resource)
-            except BaseException:
-                self.forget(room)
-                raise
-
-        return self.turn(room, stanza, make_and_enter)
+        return dispatch.deliver(self, stanza, to)
 
     def turn(
         self, room: Room, stanza: Stanza, do: Callable[[], Awaitable[object] | None]
@@ -349,48 +303,3 @@ class Service:
     def bounce(self, stanza: Stanza, error: StanzaError) -> None:
         """Answer a stanza with an error."""
         self.host.router.bounce(stanza, error)
-
-    def _dispatch(self, room: Room, stanza: Stanza, to: JID, sender: JID) -> Deferred[Any] | None:
-        """Give a stanza for a room that is there to what answers it."""
-        room.used_at = self.clock.seconds()
-        if stanza.name == "iq":
-            return self.iqs.to_room(room, stanza, to, sender)
-        if stanza.name == "message":
-            return talk.take(room, stanza, to, sender)
-        return self._presence(room, stanza, to, sender)
-
-    def _presence(self, room: Room, stanza: Stanza, to: JID, sender: JID) -> Deferred[Any] | None:
-        kind = stanza.type
-        do: Callable[[], Awaitable[object] | None]
-        if kind is None:
-            if sender.full not in room.seats and not self.may(sender, self.access):
-                self.bounce(stanza, StanzaError("forbidden", "You may not use this service"))
-                return None
-            do = partial(entering.available, room, stanza, sender, to.resource)
-        elif kind == "unavailable":
-            do = partial(leaving.unavailable, room, stanza, sender.full)
-        elif kind == "error":
-            if not errors.is_fatal(stanza):
-                return None
-            do = partial(errors.remove, room, stanza, sender)
-        elif kind == "probe":
-            do = partial(self._probed, room, to, sender)
-        else:
-            return None
-        return self.turn(room, stanza, do)
-
-    def _probed(self, room: Room, to: JID, sender: JID) -> None:
-        """Answer a probe: occupants see whom they would see anyway."""
-        asker, target = room.seats.get(sender.full), room.occupants.get(to.resource)
-        if asker is None or target is None:
-            return
-        versions = entering.Versions(room, target, target.shown)
-        seen = versions.own(asker) if target is asker.occupant else versions.for_others(asker.occupant)
-        room.send([(asker, (seen,))])
-
-    def _to_service(self, stanza: Stanza, to: JID, sender: JID) -> Deferred[Any] | None:
-        if stanza.name == "iq":
-            return self.iqs.to_service(stanza, to, sender)
-        if stanza.name == "message":
-            self.bounce(stanza, StanzaError("service-unavailable"))
-        return None

@@ -104,7 +104,7 @@ class ConfigTests(RoomCase):
         self.assertEqual(self.room.affiliation("juliet@example.org"), "member")
 
     def test_persistent(self) -> None:
-        """A room that stays is there when all have left, with its configuration; until it is to stay no more."""
+        """A room that stays is there when all have left, as it was; until it is to stay no more."""
         self.make(persistentroom="1", roomname="Verona", membersonly="1")
         self.leave(self.romeo, "Romeo")
         self.house.clock.pump([30] * 5)
@@ -173,7 +173,7 @@ class DestroyTests(RoomCase):
             f"<iq type='set' id='d' to='{ROOM}'><query xmlns='http://jabber.org/protocol/muc#owner'>"
             f"{self.DESTROY}</query></iq>"
         )
-        own = [one for one in self.juliet.take() if one["from"] == f"{ROOM}/Juliet"][0]
+        own = next(one for one in self.juliet.take() if one["from"] == f"{ROOM}/Juliet")
         destroy = x_of(own).destroy
         self.assertEqual(
             (destroy["jid"], str(destroy.reason), str(destroy.password)),

@@ -94,7 +94,10 @@ class RoleTests(RoomCase):
         (got,) = self.romeo.take()
         self.assertIn("juliet@example.org/home", got.toXml())
         self.assertEqual(self.nurse.take(), [])
-        allow = "<field var='muc#roomnick'><value>Juliet</value></field><field var='muc#request_allow'><value>1</value></field>"
+        allow = (
+            "<field var='muc#roomnick'><value>Juliet</value></field>"
+            "<field var='muc#request_allow'><value>1</value></field>"
+        )
         self.nurse.send(f"<message to='{ROOM}'>{asked.format(role + allow)}</message>")
         self.assertEqual(refusal(self.nurse.take()[0]), ("auth", "forbidden"))
         self.romeo.send(f"<message to='{ROOM}'>{asked.format(role + allow)}</message>")

@@ -188,7 +188,8 @@ class ArchiveTests(Asking):
     def filtered(self, who: str) -> str:
         """Give the form for one person's messages."""
         return (
-            "<x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE'><value>urn:xmpp:mam:2</value></field>"
+            "<x xmlns='jabber:x:data' type='submit'>"
+            "<field var='FORM_TYPE'><value>urn:xmpp:mam:2</value></field>"
             f"<field var='with'><value>{who}</value></field></x>"
         )
 
