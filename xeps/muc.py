@@ -8,7 +8,7 @@ from pydantic import Field, field_validator
 from twisted.internet.defer import Deferred
 
 from palaver import jid
-from palaver.events import SessionUnbound
+from palaver.events import AccountDeleted, SessionUnbound
 from palaver.interfaces import IRooms
 from palaver.jid import InvalidJID
 from palaver.markup import element, escape
@@ -198,6 +198,11 @@ class MultiUserChat(Module):
     def sweep(self) -> None:
         """Take rooms out of memory that nobody uses."""
         self.service.sweep()
+
+    @on(AccountDeleted)
+    async def deleted(self, event: AccountDeleted) -> None:
+        """Take away what the account was in rooms."""
+        await self.service.forget_account(event.jid.bare)
 
     @on(SessionUnbound)
     def gone(self, event: SessionUnbound) -> Deferred[Any] | None:

@@ -83,6 +83,19 @@ async def change(room: Room, changes: list[Change]) -> None:
     """Commit changes and tell of them, in the room's turn. Raises StanzaError, StorageError."""
     check_owner_left(room, changes)
     check_room_left(room, changes)
+    await _make(room, changes)
+
+
+async def forget(room: Room, bare: str) -> None:
+    """Take away what an account holds that is deleted, even if nobody owns the room then.
+
+    Another account may get its name, and is another person. Raises StorageError.
+    """
+    if bare in room.affiliations:
+        await _make(room, [Change(bare, NONE)])
+
+
+async def _make(room: Room, changes: list[Change]) -> None:
     if room.is_persistent:
         batch = Batch()
         put(batch, room, changes)

@@ -2,7 +2,8 @@
 
 Two nicks are the same to us when they differ only by letter case, by width or other compatible forms,
 by spaces around or between words, by characters that are not seen, or by Cyrillic, Greek or Armenian
-letters that look like Latin ones. Digits and letters that look alike (1 and l) stay different: names that end in numbers do.
+letters that look like Latin ones. Digits and letters that look alike (1 and l) stay different, as many
+names end in numbers.
 """
 
 from __future__ import annotations

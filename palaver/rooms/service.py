@@ -16,7 +16,7 @@ from palaver.events import Events
 from palaver.interfaces import IRooms, IService
 from palaver.jid import JID
 from palaver.pubsub.fields import Values
-from palaver.rooms import creating, dispatch, history, leaving, limits
+from palaver.rooms import affiliating, creating, dispatch, history, leaving, limits
 from palaver.rooms.broadcast import Mail
 from palaver.rooms.config import Fields
 from palaver.rooms.events import RoomDestroyed
@@ -215,6 +215,15 @@ class Service:
             return found
 
         return Deferred.fromCoroutine(find())
+
+    async def forget_account(self, bare: str) -> None:
+        """Take an account's affiliations away in all rooms. Raises StorageError."""
+        names = {name for name, _ in await self.affiliated(bare)}
+        names.update(room.name for room in self.rooms.values() if bare in room.affiliations)
+        for name in names:
+            room = await self.find(name)
+            if room is not None and not room.gone:
+                await room.order.take(partial(affiliating.forget, room, bare))
 
     def online(self) -> Iterable[Room]:
         """See IRooms."""
