@@ -32,7 +32,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("archive", "capabilities"),
     ("routing", "events"),
     ("privacy", "commands", "invites", "vcards"),
-    ("modules", "pubsub", "push", "rooms", "muclight"),
+    ("modules", "pubsub", "push", "rooms", "muclight", "inbox"),
     ("streams", "web"),
     ("xeps",),
     (

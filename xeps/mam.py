@@ -14,6 +14,7 @@ from twisted.words.xish import domish
 
 from palaver import jid
 from palaver.archive import pages, policies, preferences, query, retraction, stanzaids
+from palaver.archive.companions import Companions
 from palaver.archive.messages import NS_MAM, NS_STANZA_ID, body_text, is_archived, reference
 from palaver.archive.pages import Archive
 from palaver.archive.policies import Policies
@@ -113,6 +114,7 @@ class MessageArchive(Module):
         )
         # Owners whose document of KIND_OWNER is there for certain.
         self._marked: OrderedDict[str, None] = OrderedDict()
+        self._companions = Companions.of(self.host)
         # The steps that `_is_alone` has judged last.
         self._seen: tuple[tuple[Step, ...], ...] = ()
         self._alone = False
@@ -313,11 +315,14 @@ class MessageArchive(Module):
             batch.append(entry, RESENT_WITHIN)
             if entry.owner not in marked:
                 batch.put(entry.host, entry.owner, KIND_OWNER, "", {})
+        all_marked = len(batch.changes) == len(entries)
+        for companion in self._companions.all:
+            companion(message, entries, batch)
         retracted = retraction.read(message) if self.settings.message_retraction else None
         if retracted is not None:
             return Deferred.fromCoroutine(self._write_retraction(batch, message, entries, retracted))
         written: Deferred[dict[int, int] | None] = self.host.storage.write(batch)
-        return written if len(batch.changes) == len(entries) else written.addCallback(self._mark, entries)
+        return written if all_marked else written.addCallback(self._mark, entries)
 
     def _mark(self, there: dict[int, int] | None, entries: list[Entry]) -> dict[int, int] | None:
         for entry in entries:

@@ -130,6 +130,12 @@ groups = ModuleMaker(
     "The members of a group are each other's contacts without asking",
     default=False,
 )
+inbox = ModuleMaker(
+    "mod_inbox",
+    f"{_XEPS}.inbox.Inbox",
+    "Conversations with their last messages and how many are unread",
+    default=False,
+)
 invisible = ModuleMaker(
     "mod_invisible",
     f"{_XEPS}.invisible.Invisible",

@@ -1,0 +1,193 @@
+"""Conversations as they are stored and counted."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from palaver.markup import element, escape
+from palaver.stanza import NS_FORWARD
+from palaver.storage import Batch, Document, Entry, LogQuery, ids
+from palaver.times import stamp
+
+NS_INBOX = "erlang-solutions.com:xmpp:inbox:0"
+NS_CONVERSATION = f"{NS_INBOX}#conversation"
+KIND = "inbox"
+KIND_PLACE = "inbox-place"
+KIND_READ = "inbox-read"
+KIND_UNREAD = "inbox-unread"
+KINDS = (KIND, KIND_PLACE, KIND_READ)
+INBOX, ARCHIVE, BIN, ALL = "inbox", "archive", "bin", "all"
+# Keys end at 200 characters; what may be longer stands under its hash.
+MAX_KEY_CHARS = 190
+# Nobody counts further; what is older counts as read.
+MAX_UNREAD = 5000
+PAGE_SIZE = 200
+# A message sent again after a lost connection comes within the time that one may be resumed in.
+RESENT_WITHIN = ids.from_time(600)
+
+
+def key(peer: str) -> str:
+    """Give a bare JID as a key."""
+    return peer if len(peer) <= MAX_KEY_CHARS else hashlib.sha256(peer.encode()).hexdigest()
+
+
+class Conversation(NamedTuple):
+    """One conversation with ``peer``, a bare JID.
+
+    ``payload`` is its last message as stored, ``message_id`` the id of it, ``at`` what it goes by in the
+    archive; ``muted_until`` is a Unix time, 0 when not muted; ``read`` is the id up to which all is read.
+    """
+
+    peer: str
+    payload: bytes
+    message_id: str
+    at: int
+    box: str
+    muted_until: float
+    read: int
+    unread: int
+
+    @property
+    def time(self) -> float:
+        """When the last message was stored, as a Unix time."""
+        return ids.to_time(self.at)
+
+    def properties(self) -> bytes:
+        """Give where it is put, and whether it is muted, as elements."""
+        muted = stamp(self.muted_until) if self.muted_until > time.time() else "0"
+        return (
+            element("box", None, escape(self.box))
+            + element("archive", None, b"true" if self.box == ARCHIVE else b"false")
+            + element("mute", None, muted.encode())
+        )
+
+    def forwarded(self) -> bytes:
+        """Give the last message with its time."""
+        delay = element("delay", "urn:xmpp:delay", stamp=stamp(self.time))
+        return element("forwarded", NS_FORWARD, delay + self.payload)
+
+
+class Conversations:
+    """The conversations of one host's accounts in its storage. Every coroutine raises StorageError."""
+
+    def __init__(self, storage: Any, domain: str) -> None:
+        self._storage = storage
+        self._domain = domain
+
+    async def all(self, local: str) -> list[Conversation]:
+        """Give all conversations of an account, the newest last."""
+        documents = await self._storage.documents.list(self._domain, local, KINDS)
+        if not any(document.kind == KIND for document in documents):
+            return []
+        read = {document.key: document.value["upto"] for document in documents if document.kind == KIND_READ}
+        entries = await self._unread(local)
+        counts = Counter(key(entry.peer) for entry in entries if entry.id > read.get(key(entry.peer), 0))
+        return _merge(documents, counts)
+
+    async def get(self, local: str, peer: str) -> Conversation | None:
+        """Give one conversation of an account; None when there is none."""
+        wanted = key(peer)
+        documents = [await self._storage.documents.get(self._domain, local, kind, wanted) for kind in KINDS]
+        kept = [document for document in documents if document is not None]
+        entries = await self._unread(local, peer)
+        read = next((document.value["upto"] for document in kept if document.kind == KIND_READ), 0)
+        found = _merge(kept, Counter({wanted: sum(entry.id > read for entry in entries)}))
+        return found[0] if found else None
+
+    async def _unread(self, local: str, peer: str | None = None) -> list[Any]:
+        query = LogQuery(peer=peer, limit=MAX_UNREAD, backwards=True)
+        page = await self._storage.logs.range(self._domain, local, KIND_UNREAD, query)
+        entries: list[Entry] = page.entries
+        return entries
+
+    async def find(self, local: str, peer: str, message_id: str) -> int | None:
+        """Give the archive's id of a message that is unread, or the last one, by the id that it bears."""
+        for entry in await self._unread(local, peer):
+            if entry.payload == message_id.encode():
+                found: int = entry.id
+                return found
+        last = await self._storage.documents.get(self._domain, local, KIND, key(peer))
+        return last.value["at"] if last is not None and last.value["id"] == message_id else None
+
+    async def read_up_to(self, local: str, peer: str, id: int) -> None:
+        """Count messages of a peer as read up to an id; what was read further stays read."""
+        held = await self._storage.documents.get(self._domain, local, KIND_READ, key(peer))
+        upto = max(id, held.value["upto"] if held is not None else 0)
+        over = [entry.id for entry in await self._unread(local, peer) if entry.id <= upto]
+        batch = Batch()
+        self.put_read(batch, local, peer, upto)
+        if over:
+            batch.drop(self._domain, local, KIND_UNREAD, ids=over)
+        await self._storage.write(batch)
+
+    async def clean_bin(self, before: int) -> None:
+        """Remove what was put into the bin before an id was given, and has heard nothing since."""
+        after = None
+        while True:
+            page = await self._storage.documents.find(
+                self._domain, KIND_PLACE, BIN, limit=PAGE_SIZE, after=after
+            )
+            batch = Batch()
+            for place in page:
+                last = await self._storage.documents.get(self._domain, place.owner, KIND, place.key)
+                if max(place.value["at"], last.value["at"] if last is not None else 0) < before:
+                    self.drop(batch, place.owner, place.value["jid"])
+            if batch.changes:
+                await self._storage.write(batch)
+            if len(page) < PAGE_SIZE:
+                return
+            after = (page[-1].owner, page[-1].key)
+
+    # -- changes, for a batch -------------------------------------------------------------
+
+    def put_last(self, batch: Batch, local: str, peer: str, payload: bytes, message_id: str, at: int) -> None:
+        """Have a message be the last of a conversation."""
+        value = {"jid": peer, "xml": payload.decode(), "id": message_id, "at": at}
+        batch.put(self._domain, local, KIND, key(peer), value, rank=at)
+
+    def put_unread(
+        self, batch: Batch, local: str, peer: str, message_id: str, at: int, ref: str | None = None
+    ) -> None:
+        """Have a message count as unread; one with the same ``ref`` a short time ago is the same."""
+        entry = Entry(self._domain, local, KIND_UNREAD, at, message_id.encode(), peer, ref)
+        batch.append(entry, RESENT_WITHIN)
+
+    def put_read(self, batch: Batch, local: str, peer: str, upto: int) -> None:
+        """Have all up to an id be read."""
+        batch.put(self._domain, local, KIND_READ, key(peer), {"jid": peer, "upto": upto})
+
+    def put_place(self, batch: Batch, local: str, peer: str, box: str, muted_until: float) -> None:
+        """Have a conversation put into a box, and muted until a Unix time."""
+        value = {"jid": peer, "box": box, "muted": muted_until, "at": ids.new_id()}
+        tags = (BIN,) if box == BIN else ()
+        batch.put(self._domain, local, KIND_PLACE, key(peer), value, tags=tags)
+
+    def drop(self, batch: Batch, local: str, peer: str) -> None:
+        """Have a conversation removed; how far it is read stays, so that nothing of it counts again."""
+        batch.delete(self._domain, local, KIND, key(peer)).delete(self._domain, local, KIND_PLACE, key(peer))
+        self.put_read(batch, local, peer, ids.new_id())
+
+
+def _merge(documents: Iterable[Document], unread: Counter[str]) -> list[Conversation]:
+    """Put together what is stored by conversation, the newest last."""
+    by_key: dict[str, dict[str, Any]] = {}
+    for document in documents:
+        by_key.setdefault(document.key, {})[document.kind] = document.value
+    found = [_conversation(values, unread[name]) for name, values in by_key.items() if KIND in values]
+    return sorted(found, key=lambda conversation: conversation.at)
+
+
+def _conversation(values: dict[str, Any], unread: int) -> Conversation:
+    last, place = values[KIND], values.get(KIND_PLACE, {"box": INBOX, "muted": 0, "at": 0})
+    box = place["box"]
+    # What is said in a conversation takes it out of the archive.
+    if box == ARCHIVE and last["at"] > place["at"]:
+        box = INBOX
+    read = values.get(KIND_READ, {"upto": 0})["upto"]
+    return Conversation(
+        last["jid"], last["xml"].encode(), last["id"], last["at"], box, place["muted"], read, unread
+    )

@@ -1,0 +1,1 @@
+"""Tests of palaver.inbox and mod_inbox."""
