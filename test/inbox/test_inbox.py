@@ -13,6 +13,7 @@ from palaver.test.house import Client, House, now
 from palaver.test.muclight.cases import ROOM, bare, users
 from palaver.xeps.inbox import Inbox
 from palaver.xeps.mam import MessageArchive
+from palaver.xeps.muc import MultiUserChat
 from palaver.xeps.muc_light import MucLight
 
 MARKERS = "urn:xmpp:chat-markers:0"
@@ -426,6 +427,32 @@ class RoomTests(InboxCase):
         nurse = self.house.login("nurse")
         self.say(nurse, ROOM, "m1", kind="groupchat")
         self.assertEqual((self.unread(nurse), self.unread(self.romeo)), ({}, {"garden": 1}))
+
+
+class MucTests(InboxCase):
+    """Multi-User Chat in inboxes."""
+
+    modules = (Inbox, MultiUserChat)
+    options: ClassVar[dict[str, Any]] = {"groupchat": ["muc"]}
+
+    def test_affiliated(self) -> None:
+        """Who is affiliated gets what is said, there or not; an outcast and a stranger do not."""
+        room = "verona@muc.example.org"
+        join = "<x xmlns='http://jabber.org/protocol/muc'/>"
+        self.juliet.send(f"<presence to='{room}/Juliet'>{join}</presence>")
+        self.juliet.ask(
+            f"<iq type='set' id='o' to='{room}'><query xmlns='http://jabber.org/protocol/muc#owner'>"
+            f"<x xmlns='{DATA}' type='submit'/></query></iq>"
+        )
+        items = f"<item affiliation='member' jid='{bare('nurse')}'/>"
+        items += f"<item affiliation='outcast' jid='{bare('mercutio')}'/>"
+        query = f"<query xmlns='http://jabber.org/protocol/muc#admin'>{items}</query>"
+        self.assertEqual(self.juliet.ask(f"<iq type='set' id='a' to='{room}'>{query}</iq>")["type"], "result")
+        self.say(self.juliet, room, "m1", kind="groupchat")
+        self.assertEqual(self.unread(self.juliet), {"verona": 0})
+        self.assertEqual(self.unread(self.house.login("nurse")), {"verona": 1})
+        for client in (self.romeo, self.house.login("mercutio")):
+            self.assertEqual(self.unread(client), {})
 
 
 def refusal_text(answer: domish.Element) -> tuple[str, str]:

@@ -306,6 +306,12 @@ sic = ModuleMaker(
     (Xep(279, "0.2"),),
     default=False,
 )
+smart_markers = ModuleMaker(
+    "mod_smart_markers",
+    f"{_XEPS}.smart_markers.SmartMarkers",
+    "The last chat marker of everybody, for clients that were away",
+    default=False,
+)
 throttle_presence = ModuleMaker(
     "mod_throttle_presence",
     f"{_XEPS}.throttle_presence.ThrottlePresence",

@@ -1,0 +1,98 @@
+"""Last chat markers: kept, asked for, and shown to those whom they concern."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from palaver.test.house import Client, House
+from palaver.test.muclight.cases import ROOM, bare, users
+from palaver.xeps.muc import MultiUserChat
+from palaver.xeps.muc_light import MucLight
+from palaver.xeps.smart_markers import NS_SMART_MARKERS, SmartMarkers
+
+MUC_ROOM = "verona@muc.example.org"
+
+
+class MarkerTests(SynchronousTestCase):
+    """Markers of two, and in rooms."""
+
+    def enter(self, **options: Any) -> None:
+        """Let three in."""
+        self.house = House(SmartMarkers, MucLight, MultiUserChat, SmartMarkers=options)
+        self.romeo, self.juliet, self.nurse = (
+            self.house.login(name, presence="<presence/>") for name in ("romeo", "juliet", "nurse")
+        )
+
+    def mark(self, client: Client, to: str, id: str, more: str = "", kind: str = "chat") -> None:
+        """Send a marker."""
+        marker = f"<displayed xmlns='urn:xmpp:chat-markers:0' id='{id}'/>"
+        client.send(f"<message type='{kind}' to='{to}'>{marker}{more}</message>")
+
+    def ask(self, client: Client, attrs: str) -> Any:
+        """Ask for markers; gives pairs of whose and what, or the error's text."""
+        answer = client.ask(f"<iq type='get' id='q'><query xmlns='{NS_SMART_MARKERS}' {attrs}/></iq>")
+        if answer["type"] == "error":
+            (error,) = [child for child in answer.elements() if child.name == "error"]
+            return "".join(str(child) for child in error.elements())
+        return [(one["from"].partition("@")[0], one["id"]) for one in answer.firstChildElement().elements()]
+
+    def test_two(self) -> None:
+        """Both see the last marker of each; a third sees nothing of it."""
+        self.enter()
+        self.mark(self.romeo, bare("juliet"), "m1")
+        self.mark(self.romeo, bare("juliet"), "m2")
+        self.mark(self.juliet, bare("romeo"), "m3", "<thread>t</thread>")
+        expected = [("romeo", "m2"), ("juliet", "m3")]
+        self.assertEqual(self.ask(self.romeo, f"peer='{bare('juliet')}'"), expected)
+        self.assertEqual(self.ask(self.juliet, f"peer='{bare('romeo')}'"), expected)
+        self.assertEqual(self.ask(self.juliet, f"peer='{bare('romeo')}' thread='t'"), expected[1:])
+        self.assertEqual(self.ask(self.juliet, f"peer='{bare('romeo')}' after='2999-01-01T00:00:00Z'"), [])
+        self.assertEqual(self.ask(self.nurse, f"peer='{bare('romeo')}'"), [])
+
+    def test_wrong(self) -> None:
+        """What cannot be read is refused, and markers are not set by requests."""
+        self.enter()
+        self.assertEqual(self.ask(self.romeo, "peer='@'"), "invalid-peer")
+        self.assertEqual(self.ask(self.romeo, ""), "invalid-peer")
+        self.assertEqual(self.ask(self.romeo, f"peer='{bare('juliet')}' after='soon'"), "invalid-timestamp")
+        answer = self.romeo.ask(f"<iq type='set' id='q'><query xmlns='{NS_SMART_MARKERS}'/></iq>")
+        self.assertIn("not-allowed", answer.toXml())
+
+    def test_private(self) -> None:
+        """Markers that are private go to nobody, and are shown to who sent them alone."""
+        self.enter(keep_private=True)
+        self.juliet.take()
+        self.mark(self.romeo, bare("juliet"), "m1")
+        self.assertEqual(self.juliet.take(), [])
+        self.assertEqual(self.ask(self.romeo, f"peer='{bare('juliet')}'"), [("romeo", "m1")])
+        self.assertEqual(self.ask(self.juliet, f"peer='{bare('romeo')}'"), [])
+
+    def test_light_room(self) -> None:
+        """Members see those of all members; who leaves sees nothing more, and is seen no more."""
+        self.enter()
+        light = "urn:xmpp:muclight:0"
+        inner = f"<query xmlns='{light}#create'><occupants>{users(romeo='member')}</occupants></query>"
+        self.juliet.send(f"<iq type='set' id='c' to='{ROOM}'>{inner}</iq>")
+        self.mark(self.romeo, ROOM, "m1", kind="groupchat")
+        self.assertEqual(self.ask(self.juliet, f"peer='{ROOM}'"), [("romeo", "m1")])
+        self.assertEqual(self.ask(self.nurse, f"peer='{ROOM}'"), [])
+        inner = f"<query xmlns='{light}#affiliations'>{users(romeo='none')}</query>"
+        self.romeo.send(f"<iq type='set' id='c' to='{ROOM}'>{inner}</iq>")
+        self.assertEqual(self.ask(self.juliet, f"peer='{ROOM}'"), [])
+        self.assertEqual(self.ask(self.romeo, f"peer='{ROOM}'"), [])
+
+    def test_room(self) -> None:
+        """Who is in a room, or belongs to it, sees the markers there."""
+        self.enter()
+        for client in (self.juliet, self.romeo):
+            join = "<x xmlns='http://jabber.org/protocol/muc'/>"
+            client.send(f"<presence to='{MUC_ROOM}/{client.session.user.local}'>{join}</presence>")
+            if client is self.juliet:
+                owner = "http://jabber.org/protocol/muc#owner"
+                form = f"<query xmlns='{owner}'><x xmlns='jabber:x:data' type='submit'/></query>"
+                client.send(f"<iq type='set' id='o' to='{MUC_ROOM}'>{form}</iq>")
+        self.mark(self.juliet, MUC_ROOM, "m1", kind="groupchat")
+        self.assertEqual(self.ask(self.romeo, f"peer='{MUC_ROOM}'"), [("juliet", "m1")])
+        self.assertEqual(self.ask(self.nurse, f"peer='{MUC_ROOM}'"), [])
