@@ -6,10 +6,12 @@ from palaver.plugin import Xep
 
 CORE: tuple[Xep, ...] = (
     Xep(82, "1.1.1"),
+    Xep(114, "1.6"),
     Xep(170, "1.0"),
     Xep(175, "1.2"),
     # Of these the parts for clients; those between servers are still to come.
     Xep(178, "1.2", "partial"),
+    Xep(225, "0.2"),
     Xep(368, "1.1.0", "partial"),
     Xep(440, "1.0.0"),
     Xep(474, "0.5.0"),
@@ -38,6 +40,7 @@ TITLES = {
     90: "Legacy Entity Time",
     92: "Software Version",
     106: "JID Escaping",
+    114: "Jabber Component Protocol",
     115: "Entity Capabilities",
     126: "Invisibility",
     128: "Service Discovery Extensions",
@@ -61,6 +64,7 @@ TITLES = {
     222: "Persistent Storage of Public Data via PubSub",
     223: "Persistent Storage of Private Data via PubSub",
     215: "External Service Discovery",
+    225: "Component Connections",
     232: "Software Information",
     237: "Roster Versioning",
     248: "PubSub Collection Nodes",
@@ -74,6 +78,7 @@ TITLES = {
     321: "Remote Roster Management",
     334: "Message Processing Hints",
     352: "Client State Indication",
+    356: "Privileged Entity",
     357: "Push Notifications",
     359: "Unique and Stable Stanza IDs",
     368: "SRV records for XMPP over TLS",

@@ -193,6 +193,20 @@ class IRemoteRosters(Interface):
         """Give an awaitable of the answer to somebody else's roster get or set; fails with StanzaError."""
 
 
+class IPrivileges(Interface):
+    """Lets services act for accounts (XEP-0356)."""
+
+    def roster(request):
+        """Give an awaitable of the answer to a service's roster get or set; None when it is not privileged."""
+
+
+class IComponents(Interface):
+    """The components of other programs, one for the server."""
+
+    def watch(connected):
+        """Call ``connected(domain)`` for each that connects; gives the function that ends it."""
+
+
 class IKeystore(Interface):
     """Keys that the modules of a host share."""
 

@@ -20,7 +20,7 @@ from palaver.cluster.registry import MemoryRegistry
 from palaver.config import Config, ConfigError
 from palaver.errors import StreamError
 from palaver.events import SessionUnbound
-from palaver.interfaces import IRegistry, IRosters
+from palaver.interfaces import IComponents, IRegistry, IRosters
 from palaver.log import Log
 from palaver.plan import Plan
 from palaver.routing.host import Host
@@ -72,6 +72,7 @@ class Server:
         self._components: dict[str, _Hosted] = {}
         # Those of other programs.
         self.components = Directory(self.router)
+        self.registry.registerUtility(self.components, IComponents)
         # Routes of somebody's own by what the configuration calls them, and what takes them back.
         self._routes: dict[str, Callable[[], None]] = {}
         # Guests who have just gone and whose data is being deleted.

@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred
 from palaver import jid
 from palaver.errors import StanzaError
 from palaver.events import AccountDeleting
-from palaver.interfaces import IRemoteRosters
+from palaver.interfaces import IPrivileges, IRemoteRosters
 from palaver.modules import BARE, SELF, Module, Settings, iq, on
 from palaver.routing import subscriptions
 from palaver.routing.asked import read_set
@@ -84,7 +84,11 @@ class Roster(Module):
     @iq("get", NS_ROSTER, "query", to=(BARE,))
     @iq("set", NS_ROSTER, "query", to=(BARE,))
     def others(self, request: Stanza) -> Awaitable[bytes | None]:
-        """Keep others' hands off (RFC 6121 section 2.3.3), but for those who may (XEP-0321)."""
+        """Keep others' hands off (RFC 6121 section 2.3.3), but for those who may (XEP-0321, XEP-0356)."""
+        privileges = self.host.query(IPrivileges)
+        privileged: Awaitable[bytes | None] | None = privileges.roster(request) if privileges else None
+        if privileged is not None:
+            return privileged
         remote = self.host.query(IRemoteRosters)
         if remote is None:
             raise StanzaError("forbidden")

@@ -93,6 +93,8 @@ class Host:
             self.iqs.add(route)
         # Tells of a session's stanza that it may begin while earlier ones wait; set by the module that knows.
         self.may_overlap: Callable[[Any, Stanza], bool] | None = None
+        # Takes messages for the host itself that come from elsewhere; None: they come back.
+        self.own_messages: Callable[[Stanza], Deferred[Any] | None] | None = None
         # SASL mechanisms of modules by name: what makes them takes the IAccounts and the Facts of the stream.
         self.mechanisms: dict[str, Callable[[Any, Any], Any]] = {}
         # Begins logins; set by whoever knows how people log in (palaver.auth.sasl.Authenticator).
@@ -176,6 +178,8 @@ class Host:
         if name == "message":
             if to.local:
                 return delivery.message(self, stanza, to)
+            if self.own_messages is not None:
+                return self.own_messages(stanza)
             return self.router.bounce(stanza, StanzaError("service-unavailable"))
         if name == "iq":
             return self._deliver_iq(stanza, to)

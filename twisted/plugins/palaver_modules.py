@@ -248,6 +248,13 @@ private = ModuleMaker(
     "XML that clients keep on the server",
     (Xep(49, "1.2"),),
 )
+privilege = ModuleMaker(
+    "mod_privilege",
+    f"{_XEPS}.privilege.Privilege",
+    "Services that the configuration names act for accounts: rosters, messages, requests, presence",
+    (Xep(356, "0.4.1", "partial"),),
+    default=False,
+)
 pubsub = ModuleMaker(
     "mod_pubsub",
     f"{_XEPS}.pubsub.PubSub",

@@ -188,6 +188,8 @@ class Negotiation:
         except StanzaError as error:
             answer = iq.error(error)
         self.stream.write(answer.encode())
+        if answer.type == "result" and iq.payload[1] == "bind":
+            self.stream.components.connected(_hostname(iq))
         return True
 
     def _bind(self, iq: Stanza) -> Stanza:

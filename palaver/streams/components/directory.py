@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from palaver.auth.accounts import InThread
 from palaver.errors import StanzaError, StreamError
-from palaver.interfaces import IService
+from palaver.interfaces import IComponents, IService
 from palaver.jid import JID
+from palaver.routing.failures import failed
 from palaver.routing.router import Router
 from palaver.settings import Component, ComponentListener
 from palaver.stanza import Stanza
@@ -61,6 +63,7 @@ class ComponentService:
             self._leave()
 
 
+@implementer(IComponents)
 class Directory:
     """The components of a server.
 
@@ -72,6 +75,7 @@ class Directory:
         """``in_thread`` runs what takes milliseconds."""
         self.router = router
         self.in_thread = in_thread
+        self._watchers: list[Callable[[str], object]] = []
         self._tables: Mapping[str, Component] = {}
         # By domain; by prefix with a dot behind it for those below every host.
         self._services: dict[str, ComponentService] = {}
@@ -138,6 +142,19 @@ class Directory:
                 return self.attach(stream, domain, listener, below_hosts)
         service.stream = stream
         return service
+
+    def connected(self, domain: str) -> None:
+        """Note that a component knows by now that it has a domain."""
+        for watcher in list(self._watchers):
+            try:
+                watcher(domain)
+            except Exception:
+                failed("component", Failure())
+
+    def watch(self, connected: Callable[[str], object]) -> Callable[[], None]:
+        """See IComponents."""
+        self._watchers.append(connected)
+        return lambda: self._watchers.remove(connected)
 
     def _conflict_behaviour(self, domain: str, listener: ComponentListener) -> str:
         table = self._tables.get(domain)

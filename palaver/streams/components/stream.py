@@ -272,6 +272,7 @@ class ComponentStream:
         self.attach(self._wanted, self._below_hosts)
         self.opened()
         self.write(element("handshake"))
+        self.components.connected(self._wanted)
 
     # -- stanzas ---------------------------------------------------------------------------------
 
