@@ -57,12 +57,14 @@ def _enter(room: Room, presence: Stanza, sender: JID, nick: str) -> None:
     wanted = history.read_wanted(presence.child(NS_MUC, "x"))
     before = _check(room, presence, sender, nick)
     check_seats(room.service, sender)
+    session = room.service.session_of(presence, sender)
     if before is not None:
         occupant = before
     else:
         role = first_role(room.affiliation(sender.bare), room.config)
-        occupant = Occupant(nick, sender.bare, role, room.address(nick))
-    seat = Seat(occupant, sender, room.service.session_of(presence, sender))
+        bare = session.user.bare if session is not None else sender.bare
+        occupant = Occupant(nick, bare, role, room.address(nick))
+    seat = Seat(occupant, sender, session)
     seat.show(cleaning.presence(room, presence, occupant.role))
     room.seat(occupant, seat)
     room.service.seated(room, seat)

@@ -23,7 +23,8 @@ class Seat:
 
     def __init__(self, occupant: Occupant, jid: JID, session: Session | None) -> None:
         self.occupant = occupant
-        self.jid = jid
+        # The session's own, which is in memory anyway.
+        self.jid = jid if session is None else session.jid
         self.session = session
         self.address = attribute(jid.full).encode()
         self.children: tuple[Child, ...] = ()

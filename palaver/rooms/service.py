@@ -78,7 +78,7 @@ class Service:
         # Rooms that are being read: whoever asks meanwhile gets the same.
         self._loading: dict[str, list[Deferred[Room | None]]] = {}
         # The rooms that a session is in, by full JID.
-        self.seats: dict[str, set[Room]] = {}
+        self.seats: dict[str, tuple[Room, ...]] = {}
 
     # -- who may do what ----------------------------------------------------------------
 
@@ -253,15 +253,13 @@ class Service:
 
     def seated(self, room: Room, seat: Seat) -> None:
         """Note that a session is in a room."""
-        self.seats.setdefault(seat.jid.full, set()).add(room)
+        self.seats[seat.jid.full] = (*self.seats.get(seat.jid.full, ()), room)
 
     def unseated(self, room: Room, seat: Seat) -> None:
         """Note that a session is in a room no more; a room that does not stay goes with the last one."""
-        rooms = self.seats.get(seat.jid.full)
-        if rooms is not None:
-            rooms.discard(room)
-            if not rooms:
-                del self.seats[seat.jid.full]
+        left = tuple([one for one in self.seats.pop(seat.jid.full, ()) if one is not room])
+        if left:
+            self.seats[seat.jid.full] = left
         room.used_at = self.clock.seconds()
         if not (room.seats or room.is_persistent or room.gone) and self.rooms.get(room.name) is room:
             self.forget(room)
@@ -269,7 +267,7 @@ class Service:
 
     def session_gone(self, full: str) -> Deferred[None] | None:
         """Take a session that has ended out of its rooms."""
-        for room in tuple(self.seats.get(full, ())):
+        for room in self.seats.get(full, ()):
             room.order.work(partial(leaving.unavailable, room, None, full))
         return None
 
