@@ -39,6 +39,7 @@ bench: $(VENV)/installed-tests
 	.ci/needs bench
 	$(VENV)/bin/python -m palaver.test.bench $(BENCH)
 	$(VENV)/bin/python -m palaver.test.bench.alone
+	$(VENV)/bin/python -m palaver.test.bench.pages
 
 lint: $(VENV)/installed-tests
 	$(VENV)/bin/ruff check .
