@@ -122,6 +122,7 @@ class Server:
         undo: Undo = []
         try:
             self._stop_components(plan, undo)
+            self._release_components(config, undo)
             for domain in config.general.hosts:
                 host = self.hosts.get(domain) or self._add_host(domain, undo)
                 self._configure_host(host, config, undo)
@@ -316,6 +317,13 @@ class Server:
         self._components.pop(domain).service.stop()
 
     # -- other programs' components, and routes ------------------------------------------------
+
+    def _release_components(self, config: Config, undo: Undo) -> None:
+        """Take away what is another program's domain no longer: a host or a handler may be there now."""
+        old = self.components.tables
+        wanted = config.components()
+        undo.append(partial(self.components.configure, old))
+        self.components.configure({d: table for d, table in old.items() if wanted.get(d) == table})
 
     def _configure_components(self, config: Config) -> None:
         tables = {d: table for d, table in config.components().items() if table.secret is not None}

@@ -408,6 +408,17 @@ class ModuleTests(SynchronousTestCase):
         self.assertEqual(found["bot.b.example"].make(), {"home": "b.example"})
         self.assertRaises(ConfigError, found["one.example"].make)
 
+    def test_kinds_of_components(self):
+        """A component is a handler in the process or a secret for another program, and not both."""
+        wanted = 'components."bot.localhost": a component has either a handler or a secret'
+        for text in ("", "handler = 'a:b'\nsecret = 'x'"):
+            with self.assertRaises(ConfigError) as caught:
+                read(f"[components.'bot.localhost']\n{text}")
+            self.assertIn(wanted, str(caught.exception))
+        with self.assertRaises(ConfigError) as caught:
+            read("[components.'bot.localhost']\nsecret = 'x'\noptions = {a = 1}")
+        self.assertIn("options are for a handler", str(caught.exception))
+
     def test_aside_touches_nothing(self):
         """A look at the pipeline uses memory and another folder, with the same modules."""
         aside = read("[modules.mod_greet]").aside(Path("elsewhere"))

@@ -14,6 +14,7 @@ from palaver.plugin import ModuleMaker
 from palaver.routing.host import Host
 from palaver.routing.hosted import HandlerService
 from palaver.server import Server
+from palaver.streams.components.directory import ComponentService
 from palaver.test.house import now
 
 from wokkel.subprotocols import XMPPHandler  # isort: skip
@@ -112,6 +113,61 @@ class ServerCase(SynchronousTestCase):
         """Give ``[components]`` of bots below the hosts, by name, each with the callable's options."""
         handler = f"{__name__}:bot"
         return {f"{name}.@HOST@": {"handler": handler, "options": options} for name, options in bots.items()}
+
+
+def nowhere(router: Any) -> Any:
+    """Make a route that knows the domain of a handler."""
+    return lambda domain: router.services["a.localhost"] if domain == "elsewhere.example" else None
+
+
+class OthersComponentTests(ServerCase):
+    """Other programs' components, and routes, by a config."""
+
+    def secret(self, domain: str = "a.@HOST@", secret: str = "keep it") -> dict[str, Any]:
+        return {domain: {"secret": secret}}
+
+    def test_come_and_go(self) -> None:
+        """A component's domain is served while it has a table."""
+        server = self.serve(components=self.secret())
+        self.assertIn("a.localhost", server.router.services)
+        self.reload(server)
+        self.assertNotIn("a.localhost", server.router.services)
+
+    def test_another_kind(self) -> None:
+        """A domain goes from another program to a handler in the process, and back."""
+        server = self.serve(components=self.secret())
+        self.reload(server, components=self.components(a={"name": "a"}))
+        self.assertEqual(happened, ["a on"])
+        self.reload(server, components=self.secret())
+        self.assertEqual(happened, ["a on", "a off"])
+        self.assertIsInstance(server.router.services["a.localhost"], ComponentService)
+
+    def test_taken(self) -> None:
+        """A domain that a module serves is refused, and everything is as it was."""
+        server = self.serve(components=self.secret())
+        server.host_handlers("b.localhost", [])
+        with self.assertRaises(ConfigError) as caught:
+            self.reload(server, components=self.secret("b.localhost"))
+        self.assertIn("b.localhost is served already", str(caught.exception))
+        self.assertIsInstance(server.router.services["a.localhost"], ComponentService)
+
+    def test_own_route(self) -> None:
+        """A route of the configuration is asked in its turn, and gone with the next one."""
+        name = f"{__name__}:nowhere"
+        general = {"data_dir": self.folder, "routing_modules": ["local", name, "s2s"]}
+        server = self.serve(general=general, components=self.secret())
+        self.assertIs(server.router.find("elsewhere.example"), server.router.services["a.localhost"])
+        self.reload(server, components=self.secret())
+        self.assertIs(server.router.find("elsewhere.example"), server.router.remote)
+
+    def test_a_route_that_is_none(self) -> None:
+        """A callable that cannot be had is named; nothing has changed."""
+        server = self.serve()
+        general = {"data_dir": self.folder, "routing_modules": ["local", "palaver.nothing:here"]}
+        with self.assertRaises(ConfigError) as caught:
+            self.reload(server, general=general)
+        self.assertIn("palaver.nothing:here", str(caught.exception))
+        self.assertIs(server.router.find("elsewhere.example"), server.router.remote)
 
 
 class ComponentTests(ServerCase):

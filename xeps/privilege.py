@@ -94,7 +94,7 @@ class Privilege(Module):
         if privileges.presence == "managed_entity":
             for user in self.host.users.values():
                 for session in user.available():
-                    self._send(session.presence.replace(to=domain))
+                    self._show(session, session.presence, domain)
 
     # -- rosters (section 4) -----------------------------------------------------------------------
 
@@ -196,18 +196,21 @@ class Privilege(Module):
     def appeared(self, event: BecameAvailable) -> None:
         """Show an account's session that has come online."""
         if event.initial:
-            self._show(event.session, event.session.presence)
+            self._show_all(event.session, event.session.presence)
 
     @on(BecameUnavailable)
     def left(self, event: BecameUnavailable) -> None:
         """Show that one has gone."""
-        self._show(event.session, event.presence)
+        self._show_all(event.session, event.presence)
 
-    def _show(self, session: ISession, presence: Stanza) -> None:
+    def _show(self, session: Any, presence: Any, domain: str) -> None:
+        # Nobody is told when the service is away.
+        self._send(presence.replace(to=domain, from_=session.jid.full).with_origin(None))
+
+    def _show_all(self, session: ISession, presence: Stanza) -> None:
         for domain, privileges in self.settings.privileged_entities.items():
             if privileges.presence == "managed_entity":
-                # Nobody is told when the service is away.
-                self._send(presence.replace(to=domain, from_=session.jid.full).with_origin(None))
+                self._show(session, presence, domain)
 
 
 def _permissions(privileges: Privileges) -> bytes:

@@ -76,7 +76,8 @@ class Directory:
         self.router = router
         self.in_thread = in_thread
         self._watchers: list[Callable[[str], object]] = []
-        self._tables: Mapping[str, Component] = {}
+        # By domain; `configure` replaces them.
+        self.tables: Mapping[str, Component] = {}
         # By domain; by prefix with a dot behind it for those below every host.
         self._services: dict[str, ComponentService] = {}
 
@@ -88,7 +89,7 @@ class Directory:
         for domain in tables:
             if domain in self.router.services and domain not in self._services:
                 raise ValueError(f"{domain} is served already")
-        old, self._tables = self._tables, dict(tables)
+        old, self.tables = self.tables, dict(tables)
         for domain in [domain for domain, table in old.items() if tables.get(domain) != table]:
             self._remove(domain)
         for domain, table in tables.items():
@@ -115,7 +116,7 @@ class Directory:
 
     def secret(self, domain: str, listener: ComponentListener) -> str | None:
         """Give what a component of a domain has to know; None when there may be none of that domain."""
-        table = self._tables.get(domain)
+        table = self.tables.get(domain)
         return table.secret if table is not None else listener.secret
 
     def may_bind(self, domain: str, known: str, listener: ComponentListener) -> bool:
@@ -157,7 +158,7 @@ class Directory:
         return lambda: self._watchers.remove(connected)
 
     def _conflict_behaviour(self, domain: str, listener: ComponentListener) -> str:
-        table = self._tables.get(domain)
+        table = self.tables.get(domain)
         own = table.conflict_behaviour if table is not None else None
         return own or listener.conflict_behaviour
 

@@ -108,19 +108,22 @@ class ComponentStream:
             return
         self._feeding = True
         try:
-            while data and self.state is not State.CLOSED:
-                data = self._framer.feed(data)
-                if self._encrypting:
-                    # What came behind <starttls/> was written in the clear, whatever it says.
-                    self._encrypting = False
-                    return
-                if self._held is not None:
-                    self._held.insert(0, data)
-                    return
+            self._feed(data)
         except StreamError as error:
             self.end(error)
         finally:
             self._feeding = False
+
+    def _feed(self, data: bytes) -> None:
+        while data and self.state is not State.CLOSED:
+            data = self._framer.feed(data)
+            if self._encrypting:
+                # What came behind <starttls/> was written in the clear, whatever it says.
+                self._encrypting = False
+                return
+            if self._held is not None:
+                self._held.insert(0, data)
+                return
 
     def hold(self) -> None:
         """Read nothing behind the current element until `go_on`."""
