@@ -96,8 +96,9 @@ def registered(house: House) -> dict[str, object]:
         "login": list(host.login_kinds),
         "shared contacts": host.query(IRosters).sharing,
         "timers": len(house.clock.getDelayedCalls()),
+        "own_messages": house.host.own_messages,
         "services": list(house.router.services),
-        "pages": list(host.query(IWeb).mounts.paths),
+        "pages": list(web.mounts.paths) if (web := host.query(IWeb)) is not None else [],
         "gauges": {name: len(readers) for name, (_, readers) in metrics._gauges.items()},
     }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import sys
 from typing import Any
@@ -189,7 +188,4 @@ async def _slixmpp_bot(port: int) -> ComponentXMPP:
 
 
 async def _leave(bot: ComponentXMPP) -> None:
-    bot.abort()
-    # For its tasks to see that they are cancelled.
-    for _ in range(5):
-        await asyncio.sleep(0)
+    await bot.disconnect(wait=1.0)
