@@ -165,8 +165,13 @@ class SlixmppTests(BotTests, ServiceCase):
         await self.connected()
 
 
+# slixmpp's tasks outlive their bot by a moment, and complain when it is forgotten before.
+_bots: list[ComponentXMPP] = []
+
+
 async def _slixmpp_bot(port: int) -> ComponentXMPP:
     bot = ComponentXMPP(BOT, SECRET, LOOPBACK, port)
+    _bots.append(bot)
     for plugin in ("xep_0030", "xep_0199"):
         bot.register_plugin(plugin)
 
