@@ -13,6 +13,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 
+BOTH = (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH)
+"""What ejabberd asks for; authorities for the web sign for servers alone."""
+
+
 class Authority:
     """Its certificate is in ``path``, and those that it signs beside it."""
 
@@ -40,7 +44,7 @@ class Authority:
         names: Sequence[x509.GeneralName],
         *,
         days: float = 1,
-        usages: Sequence[x509.ObjectIdentifier] = (ExtendedKeyUsageOID.SERVER_AUTH,),
+        usages: Sequence[x509.ObjectIdentifier] = BOTH,
     ) -> str:
         """Make a key and a certificate in one file and give its path; ``days`` below zero: it has expired."""
         key = ec.generate_private_key(ec.SECP256R1())

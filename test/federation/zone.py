@@ -8,12 +8,16 @@ from twisted.internet import reactor as _reactor
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.names import dns
 from twisted.names.common import ResolverBase
-from twisted.names.error import DNSNameError, DNSServerError
+from twisted.names.error import DNSNameError
 from twisted.names.server import DNSServerFactory
 
 reactor: Any = _reactor
 
 TTL_S = 1
+
+
+class Broken(Exception):
+    """The name server fails."""
 
 
 class Zone(ResolverBase):
@@ -58,7 +62,7 @@ class Zone(ResolverBase):
         if text in self.silent:
             return Deferred()
         if text in self.broken:
-            return fail(DNSServerError())
+            return fail(Broken())
         if text not in self.records:
             return fail(DNSNameError())
         found = [record for record in self.records[text] if record.TYPE in (kind, dns.CNAME)]

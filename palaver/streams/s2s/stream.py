@@ -166,6 +166,9 @@ class ServerStream:
         """Close the stream, with an error when one is given."""
         if self.state is State.CLOSED:
             return
+        if self.inbound.received is not None:
+            # So that the peer knows what it need not send again (XEP-0198 section 7).
+            self.write(self.inbound.ack())
         if error is not None:
             metrics.stream_errors[error.condition] += 1
             log.info(

@@ -29,9 +29,9 @@ COUNTER_MODULO = 1 << 32
 
 # What one peer may have on the way to the storage, and behind that, before it is read no further.
 MAX_PENDING_STANZAS = 1000
-# An acknowledgement is asked for after so many stanzas, or so long after the first one.
+# An acknowledgement is asked for at once, but again only after so many stanzas or so long.
 ACK_EVERY = 100
-ASK_AFTER_S = 2.0
+ASK_AGAIN_S = 1.0
 # A peer that does not answer for so long is gone (smacks_max_ack_delay of Prosody).
 MAX_ACK_DELAY_S = 30.0
 # Kept to be sent again; what is older is taken for arrived.
@@ -169,6 +169,7 @@ class Outbound:
     __slots__ = (
         "_acked",
         "_asked",
+        "_asked_at",
         "_stream",
         "_unacked",
         "bucket",
@@ -187,6 +188,7 @@ class Outbound:
         self._unacked: deque[Stanza] = deque()
         self._acked = 0
         self._asked = False
+        self._asked_at = 0.0
         self.deadline: float | None = None
         self.bucket: int | None = None
 
@@ -218,13 +220,22 @@ class Outbound:
         if len(unacked) > MAX_UNACKED:
             unacked.popleft()
             self._acked += 1
-        if not self._asked and len(unacked) >= ACK_EVERY:
+        if self._asked:
+            return
+        if self.deadline is None or len(unacked) >= ACK_EVERY:
+            self._ask_soon()
+
+    def _ask_soon(self) -> None:
+        """Ask now, unless that was done a moment ago."""
+        wait = self._asked_at + ASK_AGAIN_S - self._stream.federation.wheel.now()
+        if wait <= 0 or len(self._unacked) >= ACK_EVERY:
             self._ask()
-        elif self.deadline is None:
-            self._look_in(ASK_AFTER_S)
+        else:
+            self._look_in(wait)
 
     def _ask(self) -> None:
         self._asked = True
+        self._asked_at = self._stream.federation.wheel.now()
         self._stream.connection.write(REQUEST)
         self._look_in(MAX_ACK_DELAY_S)
 
@@ -256,10 +267,8 @@ class Outbound:
         self._acked += count
         self._asked = False
         self.deadline = None
-        if len(self._unacked) >= ACK_EVERY:
-            self._ask()
-        elif self._unacked:
-            self._look_in(ASK_AFTER_S)
+        if self._unacked:
+            self._ask_soon()
 
     def close(self) -> list[Stanza]:
         """Wait for nothing more; gives what was not acknowledged."""
