@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import sys
 from typing import Any
@@ -165,13 +166,8 @@ class SlixmppTests(BotTests, ServiceCase):
         await self.connected()
 
 
-# slixmpp's tasks outlive their bot by a moment, and complain when it is forgotten before.
-_bots: list[ComponentXMPP] = []
-
-
 async def _slixmpp_bot(port: int) -> ComponentXMPP:
     bot = ComponentXMPP(BOT, SECRET, LOOPBACK, port)
-    _bots.append(bot)
     for plugin in ("xep_0030", "xep_0199"):
         bot.register_plugin(plugin)
 
@@ -193,4 +189,8 @@ async def _slixmpp_bot(port: int) -> ComponentXMPP:
 
 
 async def _leave(bot: ComponentXMPP) -> None:
+    # slixmpp cancels its tasks and forgets them; they end when the loop has come round.
+    tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
     await bot.disconnect(wait=1.0)
+    if tasks:
+        await asyncio.wait(tasks, timeout=0.1)
