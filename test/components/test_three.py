@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import sys
 from typing import Any
@@ -189,8 +188,4 @@ async def _slixmpp_bot(port: int) -> ComponentXMPP:
 
 
 async def _leave(bot: ComponentXMPP) -> None:
-    # slixmpp cancels its tasks and forgets them; they end when the loop has come round.
-    tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
     await bot.disconnect(wait=1.0)
-    if tasks:
-        await asyncio.wait(tasks, timeout=0.1)
