@@ -47,6 +47,7 @@ TITLES = {
     131: "Stanza Headers and Internet Metadata",
     133: "Service Administration",
     136: "Message Archiving",
+    138: "Stream Compression",
     144: "Roster Item Exchange",
     153: "vCard-Based Avatars",
     157: "Contact Addresses for XMPP Services",

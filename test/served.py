@@ -27,6 +27,8 @@ class ServedCase(TestCase):
 
     limits: ClassVar[dict[str, Any]] = {}
     """What the test's ``[limits]`` has beside the defaults."""
+    modules: ClassVar[dict[str, Any]] = {}
+    """What the test's ``[modules]`` has."""
     listen: ClassVar[dict[str, Any]] = {}
     """Other ports, as in ``[listen]``."""
     hosts: ClassVar[list[str]] = ["localhost", "verona.example"]
@@ -50,6 +52,7 @@ class ServedCase(TestCase):
                     **self.listen,
                 },
                 "limits": self.limits,
+                "modules": self.modules,
             }
         )
         self.palaver.startService()

@@ -54,7 +54,7 @@ class ClientStream:
     """One client's stream, over whatever connection carries its bytes."""
 
     __slots__ = (
-        "_encrypting", "_feeding", "_framer", "_held", "_held_paused", "_language", "_last", "_queue",
+        "_changing", "_feeding", "_framer", "_held", "_held_paused", "_language", "_last", "_queue",
         "_resuming", "_under_way", "address", "authenticated_as", "claimed", "connection", "documents",
         "host", "hosts", "login", "offered", "session", "settings", "state",
     )  # fmt: skip
@@ -84,7 +84,7 @@ class ClientStream:
         self._language: str | None = None
         self._feeding = False
         self._resuming = False
-        self._encrypting = False
+        self._changing = False
         # Stanzas that came while an earlier one waits, and the end of the stream; None while none does.
         self._queue: deque[Stanza | _End] | None = None
         # How many stanzas were begun and wait.
@@ -161,9 +161,10 @@ class ClientStream:
                 self._held.insert(0, rest)
             if self._resuming:
                 self._read_on()
-        elif self._encrypting:
-            # What came behind <starttls/> was written in the clear, whatever it says (STARTTLS injection).
-            self._encrypting = False
+        elif self._changing:
+            # What came behind <starttls/> was written in the clear, whatever it says (STARTTLS injection);
+            # behind <compress/> nothing comes before the answer.
+            self._changing = False
         elif rest:
             self.data_received(rest)
 
@@ -426,9 +427,16 @@ class ClientStream:
         self.restart()
         self.host = None
         self.login = None
-        self._encrypting = True
+        self._changing = True
         self.connection.write(proceed)
         self.connection.start_tls(domain)
+
+    def compress(self, answer: bytes, level: int) -> None:
+        """Compress all behind ``answer`` (XEP-0138); a new stream begins in it."""
+        self.restart()
+        self._changing = True
+        self.connection.write(answer)
+        self.connection.start_compression(level)
 
     def logged_in(self, local: str, documents: Any) -> None:
         """Note that somebody has proved who they are; ``documents`` is what their login has read."""

@@ -16,6 +16,7 @@ from palaver import metrics
 from palaver.log import Log
 from palaver.markup import attributes
 from palaver.streams.admission import Admission
+from palaver.streams.compression import Compression
 from palaver.streams.flush import Flusher
 from palaver.streams.settings import StreamSettings
 from palaver.streams.wheel import Wheel
@@ -83,7 +84,7 @@ class Connection(Protocol):
     transport: Any
 
     __slots__ = (
-        "_blocked", "_closing", "_deliver", "_direct", "_on_deadline", "_out", "_paused", "_reading",
+        "_blocked", "_closing", "_deliver", "_direct", "_on_deadline", "_out", "_pack", "_paused", "_reading",
         "_refill", "_stranger", "_tokens", "_unsent", "address", "bucket", "deadline", "factory", "heard",
         "secure", "stream",
     )  # fmt: skip
@@ -108,6 +109,8 @@ class Connection(Protocol):
         self._closing = False
         self.heard = factory.wheel.now()
         self._tokens = factory.settings.burst
+        # Compresses what is sent (XEP-0138).
+        self._pack: Callable[[bytes], bytes] | None = None
         # The call that reads on once the token bucket is no longer empty.
         self._refill: Any = None
         self._stranger = True
@@ -204,6 +207,8 @@ class Connection(Protocol):
         if self._blocked or not out or self.transport is None:
             return None
         data = out[0] if len(out) == 1 else b"".join(out)
+        if self._pack is not None:
+            data = self._pack(data)
         sent = 0
         if self._direct:
             # The reactor's own way costs two epoll_ctl calls and a turn.
@@ -247,6 +252,26 @@ class Connection(Protocol):
         """Give what ``startTLS`` takes."""
         return self.factory.tls.for_server(domain)
 
+    @property
+    def may_compress(self) -> bool:
+        """True until `start_compression`."""
+        return self._pack is None
+
+    def start_compression(self, level: int) -> None:
+        """Compress all that follows, in both directions; queued bytes leave first."""
+        self.flush()
+        if self._blocked:
+            # What the peer has not taken yet would come to it compressed.
+            self._cut()
+            return
+        compression = Compression(self._deliver, self._spend_unpacked, self.stream.end, level)
+        self._pack, self._deliver = compression.pack, compression.received
+
+    def _spend_unpacked(self, size: int) -> None:
+        rate = self.factory.settings.rate
+        if rate is not None:
+            self._spend(size, rate, 0.0)
+
     def bindings(self) -> Mapping[str, Callable[[], bytes]]:
         """Give the channel bindings of the TLS connection; none without TLS."""
         return self.factory.tls.bindings(self.transport) if self.secure else {}
@@ -261,7 +286,8 @@ class Connection(Protocol):
         if self.transport is None:
             return
         if self._out:
-            self.transport.write(b"".join(self._out))
+            data = b"".join(self._out)
+            self.transport.write(data if self._pack is None else self._pack(data))
             self._out.clear()
         self._closing = True
         if self._direct and not self._blocked:

@@ -59,6 +59,11 @@ class WebSocketConnection(Connection):
         """Give no channel bindings: a browser cannot name them, and a proxy would break them."""
         return {}
 
+    @property
+    def may_compress(self) -> bool:
+        """See Connection: a stream has frames here, and no place for XEP-0138."""
+        return False
+
     def certificate(self) -> None:
         """Give no certificate: the client's TLS may end at a proxy."""
 

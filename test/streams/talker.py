@@ -73,6 +73,11 @@ class FakeConnection:
         self.tls_domain = domain
         self.secure = True
 
+    may_compress = True
+
+    def start_compression(self, level: int) -> None:
+        self.calls.append(f"compress {level}")
+
     def bindings(self) -> dict[str, Any]:
         return {"tls-exporter": lambda: b"channel"} if self.secure else {}
 
