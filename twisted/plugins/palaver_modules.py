@@ -70,6 +70,13 @@ carboncopy = ModuleMaker(
     "Copies of each conversation for the account's other sessions",
     (Xep(280, "1.0.1"), Xep(297, "1.0")),
 )
+compression = ModuleMaker(
+    "mod_compression",
+    f"{_XEPS}.compression.StreamCompression",
+    "Compressed streams",
+    (Xep(138, "2.1"),),
+    default=False,
+)
 csi = ModuleMaker(
     "mod_csi",
     f"{_XEPS}.csi.ClientState",
