@@ -148,7 +148,13 @@ class Fields:
             kind = "text-private" if name in SECRETS else _FORM_TYPES.get(spec.kind, "text-single")
             choices = dict.fromkeys(spec.options) if spec.kind in ("choice", "choices") else None
             fields.append(
-                Field(kind, field.var, values=texts_of(values[name]), options=choices, label=spec.label)
+                Field(
+                    kind,
+                    field.var,
+                    values=texts_of(values.get(name, field.default)),
+                    options=choices,
+                    label=spec.label,
+                )
             )
         return encode(Form("form", title=title, formNamespace=NS_ROOM_CONFIG, fields=fields))
 

@@ -181,8 +181,9 @@ class Hooks:
     # -- what rooms are and tell --------------------------------------------------------
 
     def add_field(self, name: str, field: RoomField) -> Undo:
-        """Add a field to the configuration of rooms; its value is ``room.config[name]``.
+        """Add a field to the configuration of rooms; its value is ``room.config.get(name, default)``.
 
+        Rooms that were in memory before have none until they are configured.
         Raises ValueError for a second one.
         """
         if name in self.fields:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 # Keys of the storage end at 200 characters, and a room is an owner there.
 MAX_ROOM_ID_CHARS = 190
+# How many accounts' rates are remembered in one room.
+MAX_BUCKETS = 10_000
 
 
 class Limits(NamedTuple):
@@ -83,6 +85,8 @@ def _shape(
             bucket = buckets.get(key)
             if bucket is None:
                 bucket = buckets[key] = Bucket(now, rate)
+                if len(buckets) > MAX_BUCKETS:
+                    del buckets[next(iter(buckets))]
             if not bucket.take(now, rate, len(stanza.inner)):
                 raise too_fast("Traffic rate limit is exceeded")
 

@@ -13,9 +13,11 @@ from pathlib import Path
 
 from palaver.test.bench.fresh import Fresh
 
-# compare.py has scenarios for group chat as well, which needs a module that is not there.
-SCENARIOS = "login,chat,chat-w1,ping,presence,pep,idle"
+# A thousand occupants take minutes to enter with some peers; ask for muc-1000 by --only.
+SCENARIOS = "login,chat,chat-w1,ping,presence,pep,muc-50,muc-200,idle"
 ARCHIVE = "[modules.mod_mam]\n"
+# The peers have rooms of this size too.
+ROOMS = "[modules.mod_muc]\nmax_users = 20000\n[modules.mod_muc.default_room]\nmax_users = 20000\n"
 
 
 def main() -> int:
@@ -25,7 +27,7 @@ def main() -> int:
     archive = "--archive" in arguments
     if "--only" not in arguments and not archive:
         arguments += ["--only", SCENARIOS]
-    more = ARCHIVE if archive else ""
+    more = ROOMS + ARCHIVE if archive else ROOMS
     with tempfile.TemporaryDirectory(prefix="palaver-bench-") as folder, Fresh(folder, more) as server:
         place = ["--port", str(server.port), "--pid", str(server.pid)]
         return subprocess.run([sys.executable, str(here / "compare.py"), *place, *arguments]).returncode

@@ -8,6 +8,7 @@ from twisted.words.xish import domish
 
 from palaver.rooms.namespaces import NS_PING, NS_UNIQUE
 from palaver.test.rooms.cases import ROOM, SERVICE, RoomCase, fields, refusal
+from palaver.xeps.vcard import VCard
 
 INFO = "http://jabber.org/protocol/disco#info"
 ITEMS = "http://jabber.org/protocol/disco#items"
@@ -156,6 +157,14 @@ class PassingTests(Asking):
         self.romeo.send(f"<iq type='result' id='{asked['id']}' to='{ROOM}/Juliet'>{answer}</iq>")
         (got,) = self.juliet.take()
         self.assertEqual((got["from"], got["id"], got["type"]), (f"{ROOM}/Romeo", "v", "result"))
+
+    def test_vcard(self) -> None:
+        """What an account answers for itself is asked of the account, and comes from the nick."""
+        self.house.add(VCard)
+        card = "<vCard xmlns='vcard-temp'><FN>Romeo</FN></vCard>"
+        self.romeo.ask(f"<iq type='set' id='s'>{card}</iq>")
+        answer = self.ask(self.juliet, "<vCard xmlns='vcard-temp'/>", f"{ROOM}/Romeo")
+        self.assertEqual((answer["from"], str(answer.vCard.FN)), (f"{ROOM}/Romeo", "Romeo"))
 
     def test_refused(self) -> None:
         """Requests come from occupants only, and where the room allows them."""
