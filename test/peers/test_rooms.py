@@ -58,13 +58,17 @@ class RoomTests(PeerCase):
         self.call(self.romeo, "set_room_config", form)
         self.join(self.juliet, "Juliet")
 
+    def wait_for_two(self, client: Any) -> None:
+        """Wait until somebody has heard two messages."""
+        wait_for(lambda: len(client.said) == 2, "two messages")
+
     def test_talk(self) -> None:
         """Both hear both, the one who comes later hears what was said, and a nick changes."""
         self.make()
         self.say(self.romeo, "But soft")
         self.say(self.juliet, "Ay me")
         for client in (self.romeo, self.juliet):
-            wait_for(lambda client=client: len(client.said) == 2, "two messages")
+            self.wait_for_two(client)
             self.assertEqual(sorted(client.said), [("Juliet", "Ay me"), ("Romeo", "But soft")])
         nurse = self.person("nurse")
         _, _, occupants, history = self.join(nurse, "Nurse", maxstanzas=10)

@@ -53,6 +53,7 @@ def refusal(answer: domish.Element) -> tuple[str, str]:
 
 def x_of(stanza: domish.Element) -> domish.Element:
     """Give what a room says with a stanza."""
+    x: domish.Element
     (x,) = stanza.elements(NS_USER, "x")
     return x
 
@@ -64,6 +65,7 @@ def codes(stanza: domish.Element) -> list[str]:
 
 def item(stanza: domish.Element) -> domish.Element:
     """Give the item of a stanza."""
+    found: domish.Element
     (found,) = x_of(stanza).elements(NS_USER, "item")
     return found
 
@@ -142,9 +144,9 @@ class RoomCase(SynchronousTestCase):
             f"<iq type='{kind}' id='o1' to='{room}'><query xmlns='{NS_OWNER}'>{inner}</query></iq>"
         )
 
-    def configure(self, client: Client | None = None, **config: Any) -> None:
-        """Configure the room."""
-        answer = self.owner(client or self.romeo, "set", form(config))
+    def configure(self, **config: Any) -> None:
+        """Have Romeo configure the room."""
+        answer = self.owner(self.romeo, "set", form(config))
         self.assertEqual(answer["type"], "result", answer.toXml())
 
     def admin(self, client: Client, kind: str, inner: str) -> domish.Element:

@@ -228,6 +228,7 @@ class EventTests(RoomCase):
             ],
         )
         message = next(event for event in told if isinstance(event, events.RoomMessage))
+        assert message.sender is not None and message.occupant is not None
         self.assertEqual((message.sender.full, message.occupant.nick), ("juliet@example.org/home", "Julia"))
         kicked = next(event for event in told if isinstance(event, events.OccupantLeft))
         self.assertEqual((kicked.codes, kicked.last), (("307",), True))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from twisted.words.xish import domish
+
+from palaver.test.house import Client
 from palaver.test.rooms.cases import ROOM, RoomCase, codes, item, refusal
 
 
@@ -240,9 +243,9 @@ class RegistrationTests(RoomCase):
         super().setUp()
         self.make((self.juliet, "Juliet"), persistentroom="1")
 
-    def register(self, client: object, inner: str, kind: str = "set") -> object:
+    def register(self, client: Client, inner: str, kind: str = "set") -> domish.Element:
         """Send a request; give the answer."""
-        return client.ask(  # type: ignore[attr-defined]
+        return client.ask(
             f"<iq type='{kind}' id='r' to='{ROOM}'><query xmlns='jabber:iq:register'>{inner}</query></iq>"
         )
 
@@ -298,9 +301,9 @@ class InvitationTests(RoomCase):
 
     NS = "http://jabber.org/protocol/muc#user"
 
-    def invite(self, client: object, to: str, inner: str = "<reason>Come</reason>") -> None:
+    def invite(self, client: Client, to: str, inner: str = "<reason>Come</reason>") -> None:
         """Invite somebody."""
-        client.send(  # type: ignore[attr-defined]
+        client.send(
             f"<message to='{ROOM}'><x xmlns='{self.NS}'><invite to='{to}'>{inner}</invite></x></message>"
         )
 
