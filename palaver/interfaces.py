@@ -52,6 +52,13 @@ class IService(Interface):
         """
 
 
+class IFederation(IService):
+    """Speaks to other servers: the router's last resort, while it is on."""
+
+    def streams(domain):
+        """Give (domain, palaver.streams.s2s.stream.ServerStream) for every stream over which a host sends."""
+
+
 class IHost(IService):
     """A virtual host: accounts, modules and their routes."""
 

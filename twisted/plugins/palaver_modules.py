@@ -343,6 +343,12 @@ support_contact = ModuleMaker(
     "Whoever helps people is a contact of every new account",
     default=False,
 )
+s2s_keepalive = ModuleMaker(
+    "mod_s2s_keepalive",
+    f"{_XEPS}.s2s_keepalive.S2sKeepalive",
+    "Pings to other servers, over the streams that are there",
+    default=False,
+)
 stream_management = ModuleMaker(
     "mod_stream_management",
     f"{_XEPS}.stream_management.StreamManagement",

@@ -9,7 +9,7 @@ from zope.interface import implementer
 
 from palaver import jid, metrics
 from palaver.errors import StanzaError, StreamError
-from palaver.interfaces import IService
+from palaver.interfaces import IFederation
 from palaver.jid import JID
 from palaver.log import Log
 from palaver.routing.router import Router
@@ -52,7 +52,7 @@ class _LetAlone(NamedTuple):
     error: StanzaError
 
 
-@implementer(IService)
+@implementer(IFederation)
 class Federation:
     """Speaks to other servers: the links, the streams and what they share."""
 
@@ -271,6 +271,10 @@ class Federation:
                 link.deadline_passed()
         for stream in list(self._streams):
             stream.end(error)
+
+    def streams(self, domain: str) -> list[tuple[str, ServerStream]]:
+        """See IFederation."""
+        return [(remote, stream) for (local, remote), stream in self.routes.items() if local == domain]
 
     def connections(self) -> list[Any]:
         """Give the connections to other servers that we have made."""
