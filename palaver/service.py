@@ -157,7 +157,7 @@ class Palaver(MultiService):
         log.info("stopped")
 
     async def _stop_rest(self) -> None:
-        self._door.stop()
+        await self._door.stop()
         self._wheel.stop()
         if self._ungauge is not None:
             self._ungauge()

@@ -7,6 +7,7 @@ from ipaddress import ip_network
 from typing import Any
 from weakref import WeakSet
 
+from twisted.internet.task import deferLater
 from zope.interface import implementer
 
 from palaver.settings import HttpListener
@@ -14,6 +15,11 @@ from palaver.streams.tls import ALPN_HTTP
 from palaver.web.interfaces import IWeb
 from palaver.web.mounts import Mounts
 from palaver.web.proxies import Client, client_of
+
+# For clients to read the last answers; the process must end whatever they do.
+GOODBYE_S = 2.0
+# How often to look whether they have.
+LOOK_S = 0.01
 
 
 class HttpPort:
@@ -71,14 +77,21 @@ class Door:
         self._reactor = reactor
         self._make_listener = make_listener
         self._listeners: dict[str, Any] = {}
+        self._shared: dict[str, Any] = {}
 
     def port(self, table: HttpListener, tls: Any) -> HttpPort:
         """Give the factory of a port."""
         return HttpPort(table, self, self._reactor, tls)
 
-    def stop(self) -> None:
-        """Cut off who still speaks HTTP."""
-        for site in list(self.sites):
+    async def stop(self) -> None:
+        """Let those who speak HTTP have their answers, and cut off who does not take them."""
+        sites = list(self.sites)
+        for site in sites:
+            site.close()
+        deadline = self._reactor.seconds() + GOODBYE_S
+        while self._reactor.seconds() < deadline and not all(site.is_silent for site in sites):
+            await deferLater(self._reactor, LOOK_S)
+        for site in sites:
             site.cut_off()
 
     def mount(self, domain: str, path: str, make: Callable[[], Any]) -> Callable[[], None]:
@@ -91,6 +104,12 @@ class Door:
         if found is None:
             found = self._listeners[name] = self._make_listener(name)
         return found
+
+    def shared(self, name: str, make: Callable[[], Any]) -> Any:
+        """See IWeb."""
+        if name not in self._shared:
+            self._shared[name] = make()
+        return self._shared[name]
 
     def connections(self) -> list[Any]:
         """Give the connections of client streams that came through here."""

@@ -21,5 +21,8 @@ class IWeb(Interface):
         ``name`` stands in metrics. There is one for each name, and it makes `ClientStream`s for every host.
         """
 
+    def shared(name, make):
+        """Give what all pages of a name share, in every host and beyond every reload; made at first."""
+
     def client(request):
         """Give a `palaver.web.proxies.Client`: who sent a request, behind proxies that are trusted."""

@@ -7,6 +7,7 @@ from io import BytesIO
 from typing import Any
 from weakref import WeakSet
 
+from twisted.python.failure import Failure
 from twisted.web.resource import Resource, getChildForRequest
 from twisted.web.server import Request, Site
 
@@ -50,10 +51,13 @@ class WebRequest(Request):
     """A request whose owner is known before its body is read.
 
     A resource that is mounted may say with ``max_body_bytes(request)`` how much it takes, and give with
-    ``open_body(request)`` a file for it; otherwise bodies are small and in memory.
+    ``open_body(request)`` a file for it; otherwise bodies are small and in memory. One with
+    ``receive(request)`` gets what is posted there as it came, and answers with `palaver.web.exchange`.
     """
 
     found: Found | None = None
+    # Whoever holds it back for an answer, and is to be told when its client is gone.
+    awaits: Any = None
     _limit = MAX_BODY_BYTES
     _taken = 0
 
@@ -78,6 +82,29 @@ class WebRequest(Request):
             super().handleContentChunk(data)
         else:
             self._refuse()
+
+    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
+        """See Request."""
+        receive = getattr(self.found.resource, "receive", None) if command == b"POST" and self.found else None
+        if receive is None:
+            super().requestReceived(command, path, version)
+            return
+        channel: Any = self.channel
+        self.method, self.uri, self.clientproto = command, path, version
+        self.site = channel.site
+        content: Any = self.content
+        content.seek(0)
+        try:
+            receive(self)
+        except Exception:
+            self.processingFailed(Failure())
+
+    def connectionLost(self, reason: Failure) -> None:
+        """See Request."""
+        super().connectionLost(reason)
+        awaits, self.awaits = self.awaits, None
+        if awaits is not None:
+            awaits.request_lost(self)
 
     def _refuse(self) -> None:
         """Answer at once, and read no more; a client that goes on sending is not waited for."""
@@ -109,11 +136,24 @@ class WebSite(Site):
         """Note a connection that speaks something else from here on."""
         self._speaking.discard(protocol)
 
+    def close(self) -> None:
+        """End the connections that speak HTTP, once they have got their answers."""
+        for channel in self._channels():
+            channel.loseConnection()
+
     def cut_off(self) -> None:
         """End the connections that speak HTTP."""
-        for protocol in list(self._speaking):
-            if protocol._channel.transport is not None:
-                protocol._channel.transport.abortConnection()
+        for channel in self._channels():
+            channel.transport.abortConnection()
+
+    @property
+    def is_silent(self) -> bool:
+        """True when nobody is left."""
+        return not self._channels()
+
+    def _channels(self) -> list[Any]:
+        channels = [protocol._channel for protocol in self._speaking]
+        return [one for one in channels if one.transport is not None and one.transport.connected]
 
     def find(self, request: Any, path: str) -> Found | None:
         """Give the owner of a path on the host that the request names."""

@@ -53,7 +53,7 @@ class WebSocketConnection(Connection):
         transport: Any = self.transport
         if ISSLTransport.providedBy(transport):
             self._direct = False
-            transport.registerProducer(self, True)
+            self.transport.registerProducer(self, True)
 
     def bindings(self) -> Any:
         """Give no channel bindings: a browser cannot name them, and a proxy would break them."""

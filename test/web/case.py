@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from palaver.test.served import ServedCase
 from palaver.test.web import socket
+from palaver.test.web.bosh import Bosh
 from palaver.test.wire import bind, plain
 
 HTTP = re.compile(r"http 127\.0\.0\.1:(\d+) \((.*)\)")
@@ -34,6 +35,24 @@ class WebCase(ServedCase):
         if not found.lost:
             found.transport.abortConnection()
             await found.closed()
+
+    def bosh(self) -> Bosh:
+        """Give a client over BOSH; its sockets are dropped after the test."""
+        found = Bosh(self.http_port)
+        self.addCleanup(self._drop_requests, found)
+        return found
+
+    @staticmethod
+    async def _drop_requests(found: Bosh) -> None:
+        found.drop()
+        for request in found.requests:
+            await request.gone()
+
+    async def log_in_by_bosh(self, local: str, resource: str = "web", **options: Any) -> Bosh:
+        """Give a session over BOSH."""
+        found = self.bosh()
+        await found.log_in(local, resource, **options)
+        return found
 
     async def log_in_by_socket(self, local: str, resource: str = "web") -> socket.Socket:
         """Give a WebSocket with a session."""

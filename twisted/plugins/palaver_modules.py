@@ -28,6 +28,12 @@ amp = ModuleMaker(
     (Xep(79, "1.2", "partial"),),
     default=False,
 )
+bosh = ModuleMaker(
+    "mod_bosh",
+    f"{_XEPS}.bosh.Bosh",
+    "Clients over HTTP requests",
+    (Xep(124, "1.11.2"), Xep(206, "1.4")),
+)
 block_strangers = ModuleMaker(
     "mod_block_strangers",
     f"{_XEPS}.block_strangers.BlockStrangers",
