@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from twisted.internet.defer import Deferred
 from twisted.words.xish import domish
 
 from palaver import jid
@@ -19,8 +20,6 @@ from palaver.stanza import Stanza
 from palaver.tree import serialize
 
 if TYPE_CHECKING:
-    from twisted.internet.defer import Deferred
-
     from palaver.rooms.room import Room
 
 # In one message; each makes a message of its own.
@@ -38,7 +37,7 @@ def take(room: Room, message: Stanza, sender: JID) -> Deferred[Any] | None:
     if invites:
         if len(invites) > MAX_INVITEES:
             raise StanzaError("not-acceptable", f"At most {MAX_INVITEES} people are invited at once")
-        return room.service.turn(room, message, partial(_invite, room, message, sender, invites))
+        return Deferred.fromCoroutine(_invite_all(room, message, sender, invites))
     decline = next(x.elements(NS_USER, "decline"), None)
     if decline is None:
         raise StanzaError("bad-request", "Neither an invitation nor its refusal")
@@ -60,7 +59,17 @@ def _reason(node: domish.Element) -> str:
     return str(reason)[:MAX_REASON_CHARS] if reason is not None else ""
 
 
-async def _invite(room: Room, message: Stanza, sender: JID, invites: list[domish.Element]) -> None:
+async def _invite_all(room: Room, message: Stanza, sender: JID, invites: list[domish.Element]) -> None:
+    """Invite in the room's turn, and wait for what is kept for those who are away."""
+    kept: list[Deferred[Any]] = []
+    waiting = room.service.turn(room, message, partial(_invite, room, sender, invites, kept))
+    if waiting is not None:
+        await waiting
+    for one in kept:
+        await one
+
+
+async def _invite(room: Room, sender: JID, invites: list[domish.Element], kept: list[Deferred[Any]]) -> None:
     _check(room, sender)
     targets = [(node, _jid_of(node)) for node in invites]
     for _, target in targets:
@@ -77,7 +86,9 @@ async def _invite(room: Room, message: Stanza, sender: JID, invites: list[domish
         invited[target.bare, sender.bare] = None
         if len(invited) > MAX_REMEMBERED:
             invited.pop(next(iter(invited)))
-        room.service.host.router.route(_invitation(room, sender, node, target))
+        waiting = room.service.host.router.route(_invitation(room, sender, node, target))
+        if waiting is not None:
+            kept.append(waiting)
         room.service.events.fire(Invited(room, sender, target))
 
 

@@ -9,10 +9,9 @@ from twisted.python.failure import Failure
 
 from palaver.errors import StanzaError
 from palaver.forms import NS_DATA
-from palaver.forms import read as read_form
 from palaver.jid import JID
 from palaver.rooms import errors, invitations, private, registration, voice
-from palaver.rooms.namespaces import NS_CONFERENCE, NS_REGISTER_FORM, NS_REQUEST, NS_USER
+from palaver.rooms.namespaces import NS_CONFERENCE, NS_REGISTER_FORM, NS_USER
 from palaver.routing.failures import failed
 from palaver.stanza import Stanza
 
@@ -49,7 +48,7 @@ def _to_room(room: Room, message: Stanza, sender: JID) -> Deferred[Any] | None:
     if (NS_USER, "x") in children:
         return invitations.take(room, message, sender)
     if (NS_DATA, "x") in children:
-        if read_form(message.element, NS_REGISTER_FORM) is not None and _is_registration(message):
+        if _form_type(message) == NS_REGISTER_FORM:
             return room.service.turn(room, message, partial(registration.answered, room, message, sender))
         return room.service.turn(room, message, partial(voice.take, room, message, sender))
     if (NS_CONFERENCE, "x") in children:
@@ -58,13 +57,11 @@ def _to_room(room: Room, message: Stanza, sender: JID) -> Deferred[Any] | None:
     raise StanzaError("bad-request", "Messages to a room are of the type groupchat")
 
 
-def _is_registration(message: Stanza) -> bool:
+def _form_type(message: Stanza) -> str:
+    """Give the FORM_TYPE of a message's form; "" without one."""
     form = message.child(NS_DATA, "x")
     assert form is not None
-    return any(
-        field.getAttribute("var") == "FORM_TYPE" and str(field.firstChildElement() or "") == NS_REGISTER_FORM
-        for field in form.elements(NS_DATA, "field")
-    )
-
-
-__all__ = ("NS_REQUEST", "take")
+    for field in form.elements(NS_DATA, "field"):
+        if field.getAttribute("var") == "FORM_TYPE":
+            return next((str(value) for value in field.elements(NS_DATA, "value")), "")
+    return ""
