@@ -22,6 +22,7 @@ NS_REGISTER = "jabber:iq:register"
 NS_CONFERENCE = "jabber:x:conference"
 NS_DELAY = "urn:xmpp:delay"
 NS_LEGACY_DELAY = "jabber:x:delay"
+NS_OCCUPANT_ID = "urn:xmpp:occupant-id:0"
 NS_PING = "urn:xmpp:ping"
 NS_VCARD = "vcard-temp"
 

@@ -78,6 +78,7 @@ class MessageTests(RoomCase):
             "<x xmlns='jabber:x:delay' from='muc.example.org' stamp='20020101T00:00:00'/>"
             f"<stanza-id xmlns='urn:xmpp:sid:0' by='VERONA@muc.example.org' id='forged'/>"
             f"<x xmlns='{NS_USER}'><status code='100'/></x>"
+            "<occupant-id xmlns='urn:xmpp:occupant-id:0' id='forged'/>"
             "<stanza-id xmlns='urn:xmpp:sid:0' by='other.example' id='other'/>"
         )
         self.say(self.juliet, "O", forged)
