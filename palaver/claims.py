@@ -53,6 +53,7 @@ TITLES = {
     138: "Stream Compression",
     144: "Roster Item Exchange",
     153: "vCard-Based Avatars",
+    156: "Discovering Alternative XMPP Connection Methods",
     157: "Contact Addresses for XMPP Services",
     160: "Best Practices for Handling Offline Messages",
     163: "Personal Eventing Protocol",
@@ -107,6 +108,7 @@ TITLES = {
     445: "Pre-Authenticated In-Band Registration",
     474: "SASL SCRAM Downgrade Protection",
     478: "Stream Limits Advertisement",
+    487: "Host Meta 2 - One Method To Rule Them All",
     480: "SASL Upgrade Tasks",
     484: "Fast Authentication Streamlining Tokens",
 }

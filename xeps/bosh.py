@@ -9,6 +9,9 @@ from pydantic import Field
 from palaver.modules import Module, Settings
 from palaver.web.interfaces import IWeb
 
+# XEP-0156 section 3.
+REL = "urn:xmpp:alt-connections:xbosh"
+
 
 class BoshSettings(Settings):
     """Options of mod_bosh; times are seconds."""
@@ -62,7 +65,9 @@ class Bosh(Module):
         """Mount the page."""
         web = self.host.query(IWeb)
         if web is not None:
-            self.undo(web.mount(self.host.domain, self.settings.path, lambda: self._page(web)))
+            domain, path = self.host.domain, self.settings.path
+            self.undo(web.mount(domain, path, lambda: self._page(web)))
+            self.undo(web.advertise(domain, REL, path))
 
     def _page(self, web: Any) -> Any:
         # Loaded with the first client: a server without any holds nothing of it.

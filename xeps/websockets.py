@@ -9,6 +9,9 @@ from pydantic import Field
 from palaver.modules import Module, Settings
 from palaver.web.interfaces import IWeb
 
+# XEP-0156 section 3.
+REL = "urn:xmpp:alt-connections:websocket"
+
 
 class WebSocketSettings(Settings):
     """Options of mod_websockets."""
@@ -38,7 +41,9 @@ class WebSockets(Module):
         """Mount the page."""
         web = self.host.query(IWeb)
         if web is not None:
-            self.undo(web.mount(self.host.domain, self.settings.path, lambda: self._page(web)))
+            domain, path = self.host.domain, self.settings.path
+            self.undo(web.mount(domain, path, lambda: self._page(web)))
+            self.undo(web.advertise(domain, REL, path))
 
     def _page(self, web: Any) -> Any:
         # Loaded with the first client: a server without any holds nothing of it.

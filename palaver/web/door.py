@@ -78,6 +78,7 @@ class Door:
         self._make_listener = make_listener
         self._listeners: dict[str, Any] = {}
         self._shared: dict[str, Any] = {}
+        self._advertised: dict[str, dict[str, str]] = {}
 
     def port(self, table: HttpListener, tls: Any) -> HttpPort:
         """Give the factory of a port."""
@@ -97,6 +98,21 @@ class Door:
     def mount(self, domain: str, path: str, make: Callable[[], Any]) -> Callable[[], None]:
         """See IWeb."""
         return self.mounts.mount(domain, path, make)
+
+    def advertise(self, domain: str, rel: str, path: str) -> Callable[[], None]:
+        """See IWeb."""
+        paths = self._advertised.setdefault(domain, {})
+        paths[rel] = path
+
+        def take_back() -> None:
+            if paths.get(rel) == path:
+                del paths[rel]
+
+        return take_back
+
+    def advertised(self, domain: str) -> Mapping[str, str]:
+        """See IWeb."""
+        return self._advertised.get(domain, {})
 
     def listener(self, name: str) -> Any:
         """See IWeb."""

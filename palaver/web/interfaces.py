@@ -15,6 +15,15 @@ class IWeb(Interface):
         it. Gives a function that takes it back; raises `ValueError` when the path has an owner there.
         """
 
+    def advertise(domain, rel, path):
+        """Say that clients of a host may connect at a path; ``rel`` is that of XEP-0156 section 3.
+
+        Gives a function that takes it back.
+        """
+
+    def advertised(domain):
+        """Give the paths where clients of a host may connect, by their ``rel``."""
+
     def listener(name):
         """Give the `palaver.streams.tcp.Listener` for client streams over another transport than TCP.
 

@@ -143,6 +143,12 @@ groups = ModuleMaker(
     "The members of a group are each other's contacts without asking",
     default=False,
 )
+host_meta = ModuleMaker(
+    "mod_host_meta",
+    f"{_XEPS}.host_meta.HostMeta",
+    "Where browsers and others find this host",
+    (Xep(156, "1.4.0"), Xep(487, "0.1.0", "partial")),
+)
 inbox = ModuleMaker(
     "mod_inbox",
     f"{_XEPS}.inbox.Inbox",
