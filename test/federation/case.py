@@ -44,7 +44,6 @@ class FederatedCase(TestCase):
         certificate: str | None = "",
         accounts: tuple[str, ...] = ("romeo",),
         direct: bool = False,
-        port: int = 0,
         more: dict[str, Any] | None = None,
         **s2s: Any,
     ) -> Palaver:
@@ -54,7 +53,7 @@ class FederatedCase(TestCase):
         """
         address = f"127.0.0.{self._next}"
         self._next += 1
-        listeners = [{"interface": address, "port": port, "tls": "direct" if direct else "starttls"}]
+        listeners = [{"interface": address, "port": 0, "tls": "direct" if direct else "starttls"}]
         config: dict[str, Any] = {
             "general": {"hosts": [domain], "data_dir": str(self.folder / domain)},
             "storage": {"url": "memory"},

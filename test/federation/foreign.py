@@ -8,7 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,8 @@ http_ports = {{}}
 https_ports = {{}}
 s2s_require_encryption = true
 s2s_secure_auth = {trusting}
-unbound = {{ resolvconf = false; hoststxt = false; forward = {{ "{dns}" }}; options = {{ ["do-not-query-localhost:"] = "no" }} }}
+unbound = {{ resolvconf = false; hoststxt = false; forward = {{ "{dns}" }};
+  options = {{ ["do-not-query-localhost:"] = "no" }} }}
 limits = {{}}
 storage = "internal"
 log = {{ debug = "{dir}/prosody.log" }}
@@ -57,7 +58,6 @@ ca_file: "{ca}"
 s2s_use_starttls: {starttls}
 s2s_cafile: "{ca}"
 outgoing_s2s_families: [ipv4]
-outgoing_s2s_port: {ours}
 listen:
   -
     port: {c2s}
@@ -85,13 +85,7 @@ modules:
 class Foreign:
     """A server of another kind for ``domain`` at ``address``; ``c2s`` and ``s2s`` are its ports."""
 
-    def __init__(
-        self, kind: str, folder: Path, domain: str, address: str, hosts: Mapping[str, str], ours: int
-    ) -> None:
-        """``hosts``: addresses of other domains, and ``ours`` their port, for ejabberd, which has no DNS."""
-        self._hosts = hosts
-        # Where the servers of other domains listen, for one that asks DNS in vain.
-        self._ours = ours
+    def __init__(self, kind: str, folder: Path, domain: str, address: str) -> None:
         self.kind = kind
         self.domain = domain
         self.address = address
@@ -111,7 +105,7 @@ class Foreign:
         shutil.copy(authority, folder / "ca.pem")
         values = {
             "dir": folder.resolve(), "ca": folder.resolve() / "ca.pem", "address": self.address,
-            "c2s": self.c2s, "s2s": self.s2s, "domain": self.domain, "dns": dns.replace(":", "@"), "ours": self._ours,
+            "c2s": self.c2s, "s2s": self.s2s, "domain": self.domain, "dns": dns.replace(":", "@"),
         }  # fmt: skip
         if self.kind == PROSODY:
             command = self._prosody(values, trusted)
@@ -133,14 +127,10 @@ class Foreign:
         starttls = "required_trusted" if trusted else "required"
         file.write_text(_EJABBERD.format(**values, starttls=starttls, dialback="mod_s2s_dialback: {}"))
         inet = self._folder / "inetrc"
-        # A name server at a port of its own is none for Erlang.
-        lines = [
-            "{lookup, [file]}.",
-            '{resolv_conf, ""}.',
-            '{hosts_file, ""}.',
-            '{host, {127,0,0,1}, ["localhost"]}.',
-        ]
-        lines += [f'{{host, {_tuple(place)}, ["{name}"]}}.' for name, place in self._hosts.items()]
+        name_server, _, port = dns.partition(":")
+        place = "{" + name_server.replace(".", ",") + "}"
+        lines = ["{lookup, [file, dns]}.", '{resolv_conf, ""}.', '{hosts_file, ""}.', "{edns, 0}."]
+        lines += [f"{{nameserver, {place}, {port}}}.", '{host, {127,0,0,1}, ["localhost"]}.']
         inet.write_text("\n".join(lines) + "\n")
         user = pwd.getpwnam("ejabberd")
         for path in _below(self._folder):
@@ -184,10 +174,6 @@ def free_ports(address: str) -> tuple[int, int]:
         one.bind((address, 0))
         two.bind((address, 0))
         return one.getsockname()[1], two.getsockname()[1]
-
-
-def _tuple(address: str) -> str:
-    return "{" + address.replace(".", ",") + "}"
 
 
 def _open(address: str, port: int) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from twisted.internet import reactor as _reactor
 from twisted.internet.protocol import Factory, Protocol
@@ -21,7 +21,7 @@ NS_SERVER = "jabber:server"
 class Liars(FederatedCase):
     """A socket that says it is mantua.example, at a server that believes by dialback, in the clear."""
 
-    settings: dict[str, Any] = {"use_starttls": "optional"}
+    settings: ClassVar[dict[str, Any]] = {"use_starttls": "optional"}
 
     async def start(self, **s2s: Any) -> Wire:
         """Start the server; gives a connection on which nothing was said."""
@@ -58,14 +58,14 @@ class Liars(FederatedCase):
         return wire
 
     async def assert_serves(self) -> None:
-        """The server still takes stanzas of others."""
+        """See that the server still takes stanzas of others."""
         padua = await self.serve("padua.example", **self.settings)
         juliet = await self.log_in(self.palaver, "juliet@verona.example/balcony")
         romeo = await self.log_in(padua, "romeo@padua.example/home")
         await self.say(romeo, juliet, "there")
 
     async def assert_header_refused(self, condition: str, **header: str) -> None:
-        """A stream header is answered with a stream error."""
+        """See a stream header answered with a stream error."""
         wire = await self.start()
         self.open(wire, **header)
         self.assertEqual(await wire.stream_error(), condition)
@@ -173,7 +173,7 @@ class Liars(FederatedCase):
         self.assertEqual(await wire.stream_error(), "invalid-from")
 
     async def assert_stanza_refused(self, stanza: str, condition: str) -> None:
-        """A stanza over a stream that is believed ends it; others go on."""
+        """See a stanza end a stream that is believed, while others go on."""
         wire = await self.accepted()
         wire.send(stanza)
         self.assertEqual(await wire.stream_error(), condition)
@@ -245,7 +245,7 @@ class Liars(FederatedCase):
 
     @run
     async def test_verifies_for_itself(self) -> None:
-        """Whoever asks about a key is told whether it is ours, on any stream; others' domains are not ours."""
+        """Whoever asks about a key is told whether it is ours; others' domains are not ours."""
         wire = await self.start()
         self.open(wire)
         await wire.next()

@@ -26,7 +26,7 @@ class Trouble(FederatedCase):
         return await self.log_in(self.mantua, "romeo@mantua.example/exile")
 
     async def bounced(self, romeo: Wire, condition: str, to: str = "juliet@verona.example") -> None:
-        """A message comes back; the error does not name the server."""
+        """See a message come back; the error does not name the server."""
         romeo.send(f"<message to='{to}' id='m'><body>hello</body></message>")
         answer = await romeo.next()
         error = next(answer.elements("jabber:client", "error"))
