@@ -113,7 +113,7 @@ class WithProsodyByDialback(WithProsody):
 
 
 class WithEjabberd(ForeignCase):
-    """Ejabberd demands certificates. It asks the system for addresses, and so does not find us by the zone."""
+    """Ejabberd demands certificates; it asks the system for addresses, so that it does not find us."""
 
     kind = EJABBERD
     trusted = True
