@@ -108,6 +108,7 @@ connections_refused = tally("connections_refused", "Connections refused at once.
 s2s_stanzas = tally("s2s_stanzas", "Stanzas to and from other servers.", "direction")
 s2s_streams = tally("s2s_streams", "Streams between servers that came about, and by what.", "kind")
 s2s_failures = tally("s2s_failures", "Streams to other servers that did not come about.", "condition")
+http_requests = tally("http_requests", "Answers over HTTP, by the class of their status.", "status")
 bosh_requests = tally("bosh_requests", "BOSH requests that came again, or were refused.", "condition")
 bytes_in = count("bytes_in", "Bytes read by streams, without TLS.")
 bytes_out = count("bytes_out", "Bytes written by streams, without TLS.")

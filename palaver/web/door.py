@@ -53,6 +53,10 @@ class HttpPort:
             self._factory.doStart()
         return self._factory.buildProtocol(address)
 
+    def client(self, request: Any) -> Client:
+        """Give who sent a request, behind proxies that are trusted."""
+        return client_of(request, [ip_network(text, strict=False) for text in self.table.trusted_proxies])
+
     def _open(self) -> Any:
         from twisted.protocols.tls import TLSMemoryBIOFactory
 
@@ -90,7 +94,7 @@ class Door:
         for site in sites:
             site.close()
         deadline = self._reactor.seconds() + GOODBYE_S
-        while self._reactor.seconds() < deadline and not all(site.is_silent for site in sites):
+        while self._reactor.seconds() < deadline and any(len(site.channels) for site in sites):
             await deferLater(self._reactor, LOOK_S)
         for site in sites:
             site.cut_off()
@@ -138,5 +142,4 @@ class Door:
 
     def client(self, request: Any) -> Client:
         """See IWeb."""
-        table = request.site.port.table
-        return client_of(request, [ip_network(text, strict=False) for text in table.trusted_proxies])
+        return request.site.port.client(request)  # type: ignore[no-any-return]

@@ -35,3 +35,10 @@ class IWeb(Interface):
 
     def client(request):
         """Give a `palaver.web.proxies.Client`: who sent a request, behind proxies that are trusted."""
+
+
+class IInvitePages(Interface):
+    """The landing pages of a host's invitations (XEP-0401), found in the host's registry."""
+
+    def address(token):
+        """Give the address of a token's page; None when it is not known where browsers reach this server."""

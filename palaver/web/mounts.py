@@ -18,6 +18,8 @@ class Found(NamedTuple):
     resource: Any
     depth: int
     """How many segments of the path are the owner's."""
+    path: str
+    """Those segments."""
 
 
 class Mounts:
@@ -67,5 +69,5 @@ class Mounts:
                 resource = self._made.get(key)
                 if resource is None:
                     resource = self._made[key] = make()
-                return Found(resource, depth if key[1] else 0)
+                return Found(resource, depth if key[1] else 0, f"/{key[1]}")
         return None

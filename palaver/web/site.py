@@ -5,13 +5,14 @@ from __future__ import annotations
 from http import HTTPStatus
 from io import BytesIO
 from typing import Any
-from weakref import WeakSet
 
 from twisted.python.failure import Failure
 from twisted.web.resource import Resource, getChildForRequest
 from twisted.web.server import Request, Site
 
+from palaver import metrics
 from palaver.log import Log
+from palaver.web.channels import Channels, WebChannel
 from palaver.web.mounts import Found, Mounts
 from palaver.web.problems import problem
 
@@ -58,6 +59,8 @@ class WebRequest(Request):
     found: Found | None = None
     # Whoever holds it back for an answer, and is to be told when its client is gone.
     awaits: Any = None
+    # When its head had come, in seconds of the reactor's clock.
+    began = 0.0
     _limit = MAX_BODY_BYTES
     _taken = 0
 
@@ -66,11 +69,15 @@ class WebRequest(Request):
         channel: Any = self.channel
         path = channel._path.split(b"?", 1)[0].decode("latin-1")
         self.found = channel.site.find(self, path)
+        self.began = channel.site.reactor.seconds()
         owner = self.found.resource if self.found is not None else None
         limit = getattr(owner, "max_body_bytes", None)
         if limit is not None:
             self._limit = limit(self)
         opened = getattr(owner, "open_body", None)
+        if opened is not None:
+            # It may take as long as it makes some progress.
+            channel.site.channels.asked(channel)
         self.content = opened(self) if opened is not None else BytesIO()
         if length is not None and length > self._limit:
             self._refuse()
@@ -85,12 +92,14 @@ class WebRequest(Request):
 
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
         """See Request."""
+        channel: Any = self.channel
+        channel.site.channels.asked(channel)
         receive = getattr(self.found.resource, "receive", None) if command == b"POST" and self.found else None
         if receive is None:
             super().requestReceived(command, path, version)
             return
-        channel: Any = self.channel
         self.method, self.uri, self.clientproto = command, path, version
+        self.path = path
         self.site = channel.site
         content: Any = self.content
         content.seek(0)
@@ -110,6 +119,8 @@ class WebRequest(Request):
         """Answer at once, and read no more; a client that goes on sending is not waited for."""
         channel: Any = self.channel
         if channel is not None and channel.transport.connected:
+            metrics.http_requests["4xx"] += 1
+            log.info("body-too-large", address=channel.site.port.client(self).address, limit=self._limit)
             channel.transport.write(TOO_LARGE)
             channel.loseConnection()
 
@@ -119,41 +130,24 @@ class WebSite(Site):
 
     displayTracebacks = False
 
+    protocol: Any = WebChannel
+
     def __init__(self, port: Any, mounts: Mounts, reactor: Any) -> None:
         """``port`` is the `HttpPort` that the site is behind."""
         super().__init__(NOT_FOUND, WebRequest, reactor=reactor, timeout=REQUEST_TIMEOUT_S)
         self.port = port
+        self.channels = Channels(reactor)
         self._mounts = mounts
-        self._speaking: WeakSet[Any] = WeakSet()
-
-    def buildProtocol(self, address: Any) -> Any:
-        """See Site; who speaks HTTP is known, to be cut off at the end."""
-        protocol = super().buildProtocol(address)
-        self._speaking.add(protocol)
-        return protocol
-
-    def handed_over(self, protocol: Any) -> None:
-        """Note a connection that speaks something else from here on."""
-        self._speaking.discard(protocol)
 
     def close(self) -> None:
         """End the connections that speak HTTP, once they have got their answers."""
-        for channel in self._channels():
+        for channel in self.channels.all():
             channel.loseConnection()
 
     def cut_off(self) -> None:
         """End the connections that speak HTTP."""
-        for channel in self._channels():
-            channel.transport.abortConnection()
-
-    @property
-    def is_silent(self) -> bool:
-        """True when nobody is left."""
-        return not self._channels()
-
-    def _channels(self) -> list[Any]:
-        channels = [protocol._channel for protocol in self._speaking]
-        return [one for one in channels if one.transport is not None and one.transport.connected]
+        for channel in self.channels.all():
+            channel.forceAbortClient()
 
     def find(self, request: Any, path: str) -> Found | None:
         """Give the owner of a path on the host that the request names."""
@@ -171,7 +165,29 @@ class WebSite(Site):
         return getChildForRequest(found.resource, request)
 
     def log(self, request: Any) -> None:
-        """Write no line in the format of old."""
+        """Count a request that is answered, and write a line about it.
+
+        What is behind the owner's part of a path may be a secret, such as that of an invitation. Of
+        long polls there are too many for a line each, unless somebody looks for a defect.
+        """
+        channel = request.channel
+        self.channels.answered(channel)
+        metrics.http_requests[f"{request.code // 100}xx"] += 1
+        found = request.found
+        polled = found is not None and hasattr(found.resource, "receive") and request.method == b"POST"
+        if polled and not log.debugging:
+            return
+        path = request.path if found is None else found.path
+        (log.debug if polled else log.info)(
+            "request",
+            address=self.port.client(request).address,
+            host=request.getRequestHostname(),
+            method=request.method,
+            path=path,
+            status=request.code,
+            bytes=request.sentLength,
+            ms=round((self.reactor.seconds() - request.began) * 1000, 1),
+        )
 
     def acceptableProtocols(self) -> list[bytes]:
         """Speak HTTP/1.1: a WebSocket cannot be made of HTTP/2 here."""

@@ -71,7 +71,7 @@ def _hand_over(request: Any, answer: bytes, connection: WebSocketConnection) -> 
     # What else the channel would do when the socket is lost is for requests, and there are none.
     request.channel = None
     place = "wrappedProtocol" if ISSLTransport.providedBy(transport) else "protocol"
-    request.site.handed_over(getattr(transport, place))
+    request.site.channels.closed(channel)
     setattr(transport, place, connection)
     transport.write(answer)
     connection.makeConnection(transport)

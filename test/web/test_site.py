@@ -1,0 +1,141 @@
+"""The site itself: who may keep silent for how long, what is written of requests, bodies without an end."""
+
+from __future__ import annotations
+
+import io
+
+from twisted.internet import reactor as _reactor
+from twisted.internet.task import Clock, deferLater
+from twisted.logger import globalLogPublisher
+from twisted.trial.unittest import SynchronousTestCase
+
+from palaver import log, metrics
+from palaver.test.web.bosh import Bosh
+from palaver.test.web.case import WebCase
+from palaver.web.channels import Channels
+
+
+class Channel:
+    """What `Channels` needs of a connection."""
+
+    def __init__(self, channels: Channels) -> None:
+        self._channels = channels
+        self.lost = False
+        channels.opened(self)  # type: ignore[arg-type]
+
+    def forceAbortClient(self) -> None:
+        """Be cut off."""
+        self.lost = True
+        self._channels.closed(self)  # type: ignore[arg-type]
+
+
+class SilenceTests(SynchronousTestCase):
+    """Connections that ask for nothing."""
+
+    def setUp(self) -> None:
+        """Have room for three of them."""
+        self.clock = Clock()
+        self.channels = Channels(self.clock, 3)
+        self.addCleanup(metrics.reset)
+
+    def open(self) -> Channel:
+        """Give a new connection, a second after the last one."""
+        self.clock.advance(1)
+        return Channel(self.channels)
+
+    def test_most(self) -> None:
+        """One too many ends the longest silence."""
+        opened = [self.open() for _ in range(5)]
+        self.assertEqual([one.lost for one in opened], [True, True, False, False, False])
+        self.assertEqual(metrics.connections_refused["http"], 2)
+
+    def test_heard(self) -> None:
+        """Who waits for an answer is not silent, and is again behind it."""
+        first = self.open()
+        self.channels.asked(first)  # type: ignore[arg-type]
+        others = [self.open() for _ in range(3)]
+        self.assertFalse(first.lost)
+        self.channels.answered(first)  # type: ignore[arg-type]
+        self.assertEqual([one.lost for one in (first, *others)], [False, True, False, False])
+
+    def test_longest(self) -> None:
+        """A silence has its time, however many bytes trickle in."""
+        first, second = self.open(), self.open()
+        self.clock.advance(59)
+        self.assertEqual([first.lost, second.lost], [True, False])
+        self.clock.advance(1)
+        self.assertTrue(second.lost)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+
+class HalfOpenTests(WebCase):
+    """Requests that are begun and not ended, on real sockets."""
+
+    async def test_next(self) -> None:
+        """With far more of them than there is room for, the next client is served."""
+        (site,) = self.palaver._door.sites or await self.first_site()
+        site.channels._max_silent = 20
+        strangers = Bosh(self.http_port)
+        self.addCleanup(self._drop_requests, strangers)
+        for _ in range(60):
+            await self.begin(strangers)
+        self.assertLessEqual(len(site.channels), 21)
+        await self.log_in_by_bosh("romeo")
+        await self.log_in_by_socket("juliet")
+
+    async def first_site(self) -> list[object]:
+        """Have the port's site made."""
+        await self.bosh().open()
+        return list(self.palaver._door.sites)
+
+    async def begin(self, strangers: Bosh) -> None:
+        """Send half a request."""
+        request = await strangers.post("")
+        request.transport.write(b"POST /http-bind HTTP/1.1\r\nHost: local")
+        await deferLater(_reactor, 0)
+
+
+class RequestTests(WebCase):
+    """What is written and counted."""
+
+    def setUp(self) -> object:
+        """Have log lines kept."""
+        self.out = io.StringIO()
+        observer = log.LineObserver(self.out)
+        globalLogPublisher.addObserver(observer)
+        self.addCleanup(globalLogPublisher.removeObserver, observer)
+        metrics.reset()
+        self.addCleanup(metrics.reset)
+        return super().setUp()
+
+    async def get(self, path: str, head: str = "") -> int:
+        """Give the status of a page."""
+        client = self.bosh()
+        client.path = path
+        return (await (await client.post("", head, "GET")).answer()).status
+
+    def lines(self) -> list[str]:
+        """Give the lines about requests, without their times."""
+        lines = [line.partition(" ")[2] for line in self.out.getvalue().splitlines()]
+        return [line.partition(" ms=")[0] for line in lines if " web request" in line]
+
+    async def test_line(self) -> None:
+        """A line says who asked for what, and what the answer was; a secret in an address is not in it."""
+        self.assertEqual(
+            await self.get("/http-bind/secret?token=secret", "X-Forwarded-For: 192.0.2.7\r\n"), 200
+        )
+        self.assertEqual(await self.get("/nothing"), 404)
+        self.assertEqual(
+            [line.partition(" bytes=")[0] for line in self.lines()],
+            [
+                "info web request address=192.0.2.7 host=localhost method=GET path=/http-bind status=200",
+                "info web request address=127.0.0.1 host=localhost method=GET path=/nothing status=404",
+            ],
+        )
+        self.assertEqual((metrics.http_requests["2xx"], metrics.http_requests["4xx"]), (1, 1))
+
+    async def test_polls(self) -> None:
+        """Long polls are counted, and are too many for a line each."""
+        await self.log_in_by_bosh("romeo")
+        self.assertEqual(self.lines(), [])
+        self.assertGreaterEqual(metrics.http_requests["2xx"], 3)
