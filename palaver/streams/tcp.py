@@ -13,6 +13,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from palaver import metrics
+from palaver.errors import StreamError
 from palaver.log import Log
 from palaver.markup import attributes
 from palaver.streams.admission import Admission
@@ -84,9 +85,9 @@ class Connection(Protocol):
     transport: Any
 
     __slots__ = (
-        "_blocked", "_closing", "_deliver", "_direct", "_on_deadline", "_out", "_pack", "_paused", "_reading",
-        "_refill", "_stranger", "_tokens", "_unsent", "address", "bucket", "deadline", "factory", "heard",
-        "secure", "stream",
+        "_blocked", "_closing", "_compression", "_deliver", "_direct", "_on_deadline", "_out", "_paused",
+        "_reading", "_refill", "_stranger", "_tokens", "_unsent", "address", "bucket", "deadline", "factory",
+        "heard", "secure", "stream",
     )  # fmt: skip
 
     def __init__(self, factory: Listener, address: str) -> None:
@@ -109,8 +110,7 @@ class Connection(Protocol):
         self._closing = False
         self.heard = factory.wheel.now()
         self._tokens = factory.settings.burst
-        # Compresses what is sent (XEP-0138).
-        self._pack: Callable[[bytes], bytes] | None = None
+        self._compression: Compression | None = None
         # The call that reads on once the token bucket is no longer empty.
         self._refill: Any = None
         self._stranger = True
@@ -207,8 +207,8 @@ class Connection(Protocol):
         if self._blocked or not out or self.transport is None:
             return None
         data = out[0] if len(out) == 1 else b"".join(out)
-        if self._pack is not None:
-            data = self._pack(data)
+        if self._compression is not None:
+            data = self._compression.pack(data)
         sent = 0
         if self._direct:
             # The reactor's own way costs two epoll_ctl calls and a turn.
@@ -255,7 +255,7 @@ class Connection(Protocol):
     @property
     def may_compress(self) -> bool:
         """True until `start_compression`."""
-        return self._pack is None
+        return self._compression is None
 
     def start_compression(self, level: int) -> None:
         """Compress all that follows, in both directions; queued bytes leave first."""
@@ -264,13 +264,19 @@ class Connection(Protocol):
             # What the peer has not taken yet would come to it compressed.
             self._cut()
             return
-        compression = Compression(self._deliver, self._spend_unpacked, self.stream.end, level)
-        self._pack, self._deliver = compression.pack, compression.received
+        self._compression = Compression(_Unpacking(self, self._deliver), level)
+        self._deliver = self._compression.received
 
-    def _spend_unpacked(self, size: int) -> None:
+    def spend(self, size: int) -> None:
+        """Count bytes against the rate that were not read from the socket."""
         rate = self.factory.settings.rate
         if rate is not None:
             self._spend(size, rate, 0.0)
+
+    @property
+    def is_paused(self) -> bool:
+        """True while nothing is read."""
+        return self._paused > 0
 
     def bindings(self) -> Mapping[str, Callable[[], bytes]]:
         """Give the channel bindings of the TLS connection; none without TLS."""
@@ -287,7 +293,7 @@ class Connection(Protocol):
             return
         if self._out:
             data = b"".join(self._out)
-            self.transport.write(data if self._pack is None else self._pack(data))
+            self.transport.write(data if self._compression is None else self._compression.pack(data))
             self._out.clear()
         self._closing = True
         if self._direct and not self._blocked:
@@ -323,6 +329,8 @@ class Connection(Protocol):
         self._paused -= 1
         if self._paused == 0 and self.transport is not None:
             self.transport.resumeProducing()
+            if self._compression is not None:
+                self._compression.go_on()
 
     def _spend(self, size: int, rate: float, passed: float) -> None:
         """Take bytes from the token bucket; when it is empty, stop reading until it is not."""
@@ -420,6 +428,34 @@ class Connection(Protocol):
 
 def _nobody(data: bytes) -> None:
     """Take what comes when nobody listens."""
+
+
+class _Unpacking:
+    """What `Compression` knows of a connection."""
+
+    __slots__ = ("_connection", "_deliver")
+
+    def __init__(self, connection: Connection, deliver: Callable[[bytes], None]) -> None:
+        self._connection = connection
+        self._deliver = deliver
+
+    @property
+    def is_paused(self) -> bool:
+        """See Below."""
+        return self._connection.is_paused
+
+    def unpacked(self, data: bytes) -> None:
+        """See Below."""
+        self._connection.spend(len(data))
+        self._deliver(data)
+
+    def later(self, do: Callable[[], None]) -> None:
+        """See Below."""
+        self._connection.factory.clock.callLater(0, do)
+
+    def refuse(self, error: StreamError) -> None:
+        """See Below."""
+        self._connection.stream.end(error)
 
 
 class _Leaving:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import zlib
 from typing import Any, ClassVar
 
@@ -22,10 +23,17 @@ class Packing:
         self.wire = wire
         self.sent = 0
         self.received = 0
+        self._deflate = zlib.compressobj()
+
+    def finish(self) -> None:
+        """End what is compressed; what is sent behind that is not."""
+        self.wire.transport.write(self._deflate.flush(zlib.Z_FINISH))
+        wire: Any = self.wire
+        wire.send = lambda data: wire.transport.write(data.encode())
 
     def start(self) -> None:
         """Take the place of the wire's socket and of its parser's input."""
-        deflate, inflate = zlib.compressobj(), zlib.decompressobj()
+        deflate, inflate = self._deflate, zlib.decompressobj()
         transport, parse = self.wire.transport, self.wire.dataReceived
 
         def write(data: bytes) -> None:
@@ -97,6 +105,21 @@ class StreamTests(CompressionCase):
         wire, _ = await self.compressed("direct")
         self.assertEqual((await wire.ask(PING))["type"], "result")
 
+    async def test_resumed(self) -> None:
+        """A session is resumed on a compressed stream."""
+        wire = await self.log_in("romeo@localhost/plain")
+        wire.send("<enable xmlns='urn:xmpp:sm:3' resume='true'/>")
+        token = (await wire.next())["id"]
+        wire.drop()
+        await wire.closed()
+        again = await self.authenticated()
+        again.send(COMPRESS)
+        await again.next()
+        Packing(again).start()
+        await again.features()
+        again.send(f"<resume xmlns='urn:xmpp:sm:3' previd='{token}' h='0'/>")
+        self.assertEqual((await again.next()).name, "resumed")
+
     async def test_stream_management(self) -> None:
         """A compressed session can be resumed by a stream without compression."""
         wire, _ = await self.compressed()
@@ -164,6 +187,22 @@ class RefusedTests(CompressionCase):
         taken = (metrics.stanzas_received["message"] - before) * len(stanza)
         self.assertLess(taken, SLACK_BYTES + 2 * MAX_RATIO * 16 * 1024)
         await self.log_in("juliet@localhost/next")
+
+    async def test_saved_up(self) -> None:
+        """Nobody saves up for a bomb with what hardly packs."""
+        wire, _ = await self.compressed()
+        for _ in range(20):
+            wire.send(f"<message to='juliet@localhost'><body>{secrets.token_hex(10_000)}</body></message>")
+        await wire.ask()
+        wire.send("<message to='romeo@localhost/packed'/>" * 100_000)
+        self.assertEqual(await wire.stream_error(), "policy-violation")
+
+    async def test_behind_the_end(self) -> None:
+        """Nothing follows the end of what is compressed."""
+        wire, packing = await self.compressed()
+        packing.finish()
+        wire.send("<presence/>")
+        self.assertEqual(await wire.stream_error(), "undefined-condition")
 
     async def test_long_stanza(self) -> None:
         """A stanza is as long as it is unpacked."""
