@@ -1,4 +1,4 @@
-"""XEP-0199: Pings to other servers, so that a stream whose other end is gone is noticed and none falls idle."""
+"""XEP-0199: Pings to other servers, so that streams stay in use, and a dead one is noticed."""
 
 from __future__ import annotations
 

@@ -18,6 +18,12 @@ KEYS = Keys("the secret of another server")
 NS_SERVER = "jabber:server"
 
 
+def stream_id(wire: Wire) -> str:
+    """Give the id that the server has given a stream."""
+    assert wire.header is not None
+    return str(wire.header["id"])
+
+
 class Liars(FederatedCase):
     """A socket that says it is mantua.example, at a server that believes by dialback, in the clear."""
 
@@ -51,7 +57,7 @@ class Liars(FederatedCase):
         self.mantua = await self.serve("mantua.example", **self.settings)
         self.open(wire)
         await wire.next()
-        key = self.mantua._federation.keys.make("verona.example", "mantua.example", wire.header["id"])
+        key = self.mantua._federation.keys.make("verona.example", "mantua.example", stream_id(wire))
         wire.send(f"<db:result from='mantua.example' to='verona.example'>{key}</db:result>")
         answer = await wire.next()
         self.assertEqual((answer.name, answer["type"]), ("result", "valid"))
@@ -118,7 +124,7 @@ class Liars(FederatedCase):
         self.mantua = await self.serve("mantua.example", **self.settings)
         self.open(wire)
         await wire.next()
-        key = KEYS.make("verona.example", "mantua.example", wire.header["id"])
+        key = KEYS.make("verona.example", "mantua.example", stream_id(wire))
         wire.send(f"<db:result from='mantua.example' to='verona.example'>{key}</db:result>")
         self.assertEqual(await wire.stream_error(), "not-authorized")
         self.assertEqual(wire.elements[0]["type"], "invalid")
@@ -128,7 +134,7 @@ class Liars(FederatedCase):
     async def test_replayed_key(self) -> None:
         """A key that was good on another stream is not on this one."""
         first = await self.accepted()
-        key = self.mantua._federation.keys.make("verona.example", "mantua.example", first.header["id"])
+        key = self.mantua._federation.keys.make("verona.example", "mantua.example", stream_id(first))
         second = await self.dial()
         self.open(second)
         await second.next()
@@ -155,10 +161,10 @@ class Liars(FederatedCase):
         self.zone.serves("mantua.example", "127.0.0.1", deaf.getHost().port)
         self.open(wire)
         await wire.next()
-        stream_id = wire.header["id"]
+        ours = stream_id(wire)
         wire.send(
             "<db:result from='mantua.example' to='verona.example'>whatever</db:result>"
-            f"<db:verify from='mantua.example' to='verona.example' id='{stream_id}' type='valid'/>"
+            f"<db:verify from='mantua.example' to='verona.example' id='{ours}' type='valid'/>"
             "<message from='romeo@mantua.example' to='juliet@verona.example'><body>x</body></message>"
         )
         self.assertEqual(await wire.stream_error(), "not-authorized")
@@ -235,7 +241,7 @@ class Liars(FederatedCase):
         second = await self.dial()
         self.open(second)
         await second.next()
-        key = self.mantua._federation.keys.make("verona.example", "mantua.example", second.header["id"])
+        key = self.mantua._federation.keys.make("verona.example", "mantua.example", stream_id(second))
         second.send(f"<db:result from='mantua.example' to='verona.example'>{key}</db:result>")
         self.assertEqual((await second.next())["type"], "valid")
         await second.close()
@@ -251,14 +257,14 @@ class Liars(FederatedCase):
         await wire.next()
         keys = self.palaver._federation.keys
         good = keys.make("mantua.example", "verona.example", "s1")
-        for to, stream_id, key, expected in (
+        for to, named, key, expected in (
             ("verona.example", "s1", good, "valid"),
             ("verona.example", "s2", good, "invalid"),
             ("venice.example", "s1", keys.make("mantua.example", "venice.example", "s1"), "invalid"),
         ):
-            wire.send(f"<db:verify from='mantua.example' to='{to}' id='{stream_id}'>{key}</db:verify>")
+            wire.send(f"<db:verify from='mantua.example' to='{to}' id='{named}'>{key}</db:verify>")
             answer = await wire.next()
-            self.assertEqual((answer.name, answer["id"], answer["type"]), ("verify", stream_id, expected))
+            self.assertEqual((answer.name, answer["id"], answer["type"]), ("verify", named, expected))
 
     @run
     async def test_no_tls(self) -> None:

@@ -12,8 +12,8 @@ from palaver.test.federation.authority import Authority
 from palaver.test.federation.case import FederatedCase, run
 from palaver.test.wire import Wire
 
-INSECURE = {"use_starttls": "optional"}
-UNTRUSTED = {"use_starttls": "required"}
+INSECURE: dict[str, Any] = {"use_starttls": "optional"}
+UNTRUSTED: dict[str, Any] = {"use_starttls": "required"}
 
 
 class Pair(FederatedCase):

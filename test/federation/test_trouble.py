@@ -14,7 +14,7 @@ from palaver.test.wire import Wire
 
 reactor: Any = _reactor
 
-IMPATIENT = {"timeout": 1.5, "dns": {"timeout": 1, "retries": 0}}
+IMPATIENT: dict[str, Any] = {"timeout": 1.5, "dns": {"timeout": 1, "retries": 0}}
 
 
 class Trouble(FederatedCase):
