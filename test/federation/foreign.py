@@ -158,14 +158,25 @@ class Foreign:
         """Stop it, and wait until it is gone."""
         if self._process is None:
             return
-        os.killpg(self._process.pid, signal.SIGTERM)
+        self._signal(signal.SIGTERM)
         deadline = reactor.seconds() + STOP_S
         while self._process.poll() is None and reactor.seconds() < deadline:
             await deferLater(reactor, LOOK_S)
         if self._process.poll() is None:
-            os.killpg(self._process.pid, signal.SIGKILL)
+            self._signal(signal.SIGKILL)
         self._process.wait()
         self._process = None
+
+    def _signal(self, number: int) -> None:
+        """Tell the process, and what it has started in a session of its own, known by the node's name."""
+        os.killpg(self._process.pid, number)
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            try:
+                if f"federated{self.c2s}@localhost".encode() in path.read_bytes():
+                    os.kill(int(path.parent.name), number)
+            except (OSError, ValueError):
+                # It has ended meanwhile.
+                continue
 
 
 def free_ports(address: str) -> tuple[int, int]:

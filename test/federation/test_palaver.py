@@ -280,7 +280,9 @@ class Believing(Pair):
     @run
     async def test_second_domain(self) -> None:
         """Another domain of the same server is heard over the stream that is there already."""
-        more = {"general": {"hosts": ["mantua.example", "padua.example"], "data_dir": str(self.folder / "m")}}
+        more: dict[str, Any] = {
+            "general": {"hosts": ["mantua.example", "padua.example"], "data_dir": str(self.folder / "m")}
+        }
         self.verona = await self.serve("verona.example", accounts=("juliet",), **UNTRUSTED)
         self.mantua = await self.serve("mantua.example", more=more, **UNTRUSTED)
         self.zone.serves("padua.example", *self.place(self.mantua, "s2s"))

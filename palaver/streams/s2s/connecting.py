@@ -60,9 +60,9 @@ async def _dial(federation: Federation, link: Link, target: Target) -> OutgoingS
     """Connect to the address that answers first."""
 
     def make_stream(connection: ServerConnection) -> OutgoingStream:
-        return federation.began(
-            OutgoingStream(connection, federation, link.local, link.remote, target.direct)
-        )
+        stream = OutgoingStream(connection, federation, link.local, link.remote, target.direct)
+        federation.began(stream)
+        return stream
 
     endpoint = HostnameEndpoint(
         federation.naming, target.host, target.port,

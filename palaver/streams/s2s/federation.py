@@ -218,7 +218,7 @@ class Federation:
 
     # -- for streams --------------------------------------------------------------------------------
 
-    def began(self, stream: Any) -> Any:
+    def began(self, stream: ServerStream) -> ServerStream:
         """Note a new stream, and give it."""
         self._streams.add(stream)
         return stream
