@@ -34,8 +34,9 @@ from palaver.streams.components.connection import ComponentPort
 from palaver.streams.components.stream import ComponentStream
 from palaver.streams.flush import Flusher
 from palaver.streams.ports import Ports
+from palaver.streams.proxied import ClientPort
 from palaver.streams.settings import StreamSettings
-from palaver.streams.tcp import Connection, Listener
+from palaver.streams.tcp import Connection
 from palaver.streams.tls import CertificateError, CertificateFiles, TlsContexts, TlsSettings
 from palaver.streams.wheel import Wheel
 from palaver.web.door import Door
@@ -196,7 +197,9 @@ class Palaver(MultiService):
     def _listener(self, table: Any) -> Any:
         """Give the factory of a port."""
         if isinstance(table, C2sListener):
-            return self._client_listener("c2s", table.tls)
+            clients = self._client_listener("c2s", table.tls)
+            clients.proxies = table.proxies
+            return clients
         if isinstance(table, ComponentListener):
             return self._component_port(table)
         if isinstance(table, S2sListener):
@@ -206,7 +209,7 @@ class Palaver(MultiService):
     def _update(self, listener: Any, table: Port) -> None:
         """Give the factory of a port new settings."""
         if isinstance(table, C2sListener):
-            listener.settings = self._stream_settings(table.tls)
+            listener.settings, listener.proxies = self._stream_settings(table.tls), table.proxies
         elif isinstance(table, ComponentListener):
             listener.table, listener.settings = table, self._component_settings(table)
         elif isinstance(table, S2sListener):
@@ -214,8 +217,8 @@ class Palaver(MultiService):
         else:
             listener.table = table
 
-    def _client_listener(self, name: str, tls: str) -> Listener:
-        listener = Listener(
+    def _client_listener(self, name: str, tls: str) -> ClientPort:
+        listener = ClientPort(
             name, self._stream_settings(tls), self.reactor, self._flusher, self._wheel,
             self._admission, self.tls,
             lambda connection: ClientStream(connection, self.hosts, listener.settings),

@@ -176,6 +176,21 @@ class C2sListener(Port):
         default="required",
         description="STARTTLS not offered, offered, or demanded; direct: TLS from the first byte.",
     )
+    proxy_protocol: bool = Field(
+        default=False,
+        description="Proxies connect here, and say first for whom (the PROXY protocol, versions 1 and 2).",
+    )
+    trusted_proxies: list[ProxyNetwork] = Field(
+        default=["127.0.0.1", "::1"],
+        description="Addresses and networks of these proxies; with `proxy_protocol` nobody else may connect.",
+    )
+
+    @property
+    def proxies(self) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network] | None:
+        """Who may say for whom it connects; None where clients connect themselves."""
+        if not self.proxy_protocol:
+            return None
+        return [ipaddress.ip_network(text, strict=False) for text in self.trusted_proxies]
 
     @property
     def note(self) -> str:
@@ -190,7 +205,7 @@ class HttpListener(Port):
 
     interface: Address = Field(
         default="127.0.0.1",
-        description="The IP address to listen on: this machine, where a proxy may stand; :: is every address.",
+        description="The IP address to listen on: this machine, where a proxy may be; :: is every address.",
     )
     port: int = Field(default=5280, ge=0, le=65535, description="The TCP port; 0 takes any free one.")
     tls: Literal["off", "on"] = Field(default="off", description="HTTPS instead of HTTP.")
