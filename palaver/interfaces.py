@@ -655,7 +655,7 @@ class IDocuments(Interface):
         """
 
     def owners(host, kind, *, limit=None, after=None):
-        """Give a Deferred of the sorted distinct owners that have a Document of this kind."""
+        """Give a Deferred of the sorted distinct owners that have a Document of this kind; None: of any."""
 
     def count(host, owner, kind):
         """Give a Deferred of how many Documents of this kind the owner has."""

@@ -103,10 +103,11 @@ class MemoryDocuments:
         return succeed([owners[owner][key].load() for owner, key in bearers[start:][:limit]])
 
     def owners(
-        self, host: str, kind: str, *, limit: int | None = None, after: str | None = None
+        self, host: str, kind: str | None, *, limit: int | None = None, after: str | None = None
     ) -> Deferred[Owners]:
         """See `IDocuments`."""
-        owners = sorted(self._kinds.get((host, kind), ()))
+        kinds = [kind] if kind is not None else [known for at, known in self._kinds if at == host]
+        owners = sorted({owner for known in kinds for owner in self._kinds.get((host, known), ())})
         start = 0 if after is None else bisect_right(owners, after)
         return succeed(owners[start:][:limit])
 

@@ -91,7 +91,7 @@ class RememberedDocuments:
         return found
 
     def owners(
-        self, host: str, kind: str, *, limit: int | None = None, after: str | None = None
+        self, host: str, kind: str | None, *, limit: int | None = None, after: str | None = None
     ) -> Deferred[Names]:
         """See IDocuments."""
         found: Deferred[Names] = self._documents.owners(host, kind, limit=limit, after=after)

@@ -76,8 +76,8 @@ def _find(limited: bool, continued: bool) -> Select[Any]:
     return found.limit(bindparam("limit")) if limited else found
 
 
-def _owners(limited: bool, continued: bool) -> Select[Any]:
-    found = select(_c.owner).distinct().where(_equal(("host", "kind"))).order_by(_c.owner)
+def _owners(columns: Sequence[str], limited: bool, continued: bool) -> Select[Any]:
+    found = select(_c.owner).distinct().where(_equal(columns)).order_by(_c.owner)
     if continued:
         found = found.where(_c.owner > bindparam("after"))
     return found.limit(bindparam("limit")) if limited else found
@@ -159,15 +159,16 @@ class SqlDocuments:
         return self._slow.hand_over(lambda connection: from_rows(query(connection)))
 
     def owners(
-        self, host: str, kind: str, *, limit: int | None = None, after: str | None = None
+        self, host: str, kind: str | None, *, limit: int | None = None, after: str | None = None
     ) -> Deferred[Owners]:
         """See `IDocuments`."""
-        given: Given = {"host": host, "kind": kind}
+        given: Given = {"host": host} if kind is None else {"host": host, "kind": kind}
+        columns = tuple(given)
         if after is not None:
             given["after"] = after
         if limit is not None:
             given["limit"] = limit
-        query = self._statements.bind(_owners, given, limit is not None, after is not None)
+        query = self._statements.bind(_owners, given, columns, limit is not None, after is not None)
         return self._slow.hand_over(lambda connection: [owner for (owner,) in query(connection)])
 
     def count(self, host: str, owner: str, kind: str) -> Deferred[int]:

@@ -117,6 +117,9 @@ class DocumentsConformance(Base):
         self.assertEqual(await documents.owners(HOST, "note"), ["juliet", "nurse", "romeo"])
         self.assertEqual(await documents.owners(HOST, "note", limit=1, after="juliet"), ["nurse"])
         self.assertEqual(await documents.owners("other.example", "note"), [])
+        self.assertEqual(await documents.owners(HOST, None, limit=3), ["abram", "juliet", "nurse"])
+        self.assertEqual(await documents.owners(HOST, None, after="nurse"), ["romeo"])
+        self.assertEqual(await documents.owners("other.example", None), [])
 
     async def test_count(self):
         """Documents are counted by owner and kind."""
