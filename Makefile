@@ -17,7 +17,7 @@ run: $(VENV)/installed
 	@echo
 	@echo "Make an account with:  $(VENV)/bin/palaver account create USER@localhost"
 	@echo "and log in with any XMPP client as USER@localhost, server 127.0.0.1, port 5222."
-	@echo "The certificate is self-signed. Ctrl-C ends the server."
+	@echo "In a browser: http://localhost:5280/  The certificate is self-signed. Ctrl-C ends the server."
 	@echo
 	@# Without docstrings, which nobody reads here, the process is 5 MiB smaller.
 	@PYTHONOPTIMIZE=2 exec $(VENV)/bin/palaver start --config $(CONFIG)

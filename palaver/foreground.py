@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 # What is in flight under load is more than Python's 700: it would be looked through again and again.
 GC_THRESHOLD = 20_000
+
+HTTP_PORT = re.compile(r"http (\S+):(\d+) \((.*)\)")
+LOOPBACK = ("127.0.0.1", "[::1]")
 
 _log = log.Log("start")
 
@@ -132,6 +136,21 @@ def _reactor() -> Any:
 
 def _say_ready(palaver: Palaver) -> None:
     print("palaver ready: " + ", ".join(palaver.addresses()), flush=True)
+    for address in pages(palaver.addresses(), next(iter(palaver.hosts))):
+        print(f"palaver pages: {address}", flush=True)
+
+
+def pages(addresses: Iterable[str], host: str) -> list[str]:
+    """Give what to open in a browser, from the texts that `Palaver.addresses` gives.
+
+    ``host`` is the name of a port that other machines reach too.
+    """
+    found = []
+    for match in filter(None, map(HTTP_PORT.fullmatch, addresses)):
+        interface, port, note = match.groups()
+        scheme = "https" if note == "TLS" else "http"
+        found.append(f"{scheme}://{'localhost' if interface in LOOPBACK else host}:{port}/")
+    return found
 
 
 def _explain(failure: Failure) -> int:

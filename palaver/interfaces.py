@@ -156,6 +156,15 @@ class IRegistration(Interface):
         The answer is a Stanza. Nothing is raised, and no Deferred fails: refusals are error stanzas.
         """
 
+    def admits(stranger):
+        """Tell whether a palaver.auth.registration.Stranger may try without an invitation."""
+
+    def register(stranger, username, password):
+        """Make an account for a palaver.auth.registration.Stranger, by the rules for those on streams.
+
+        Gives a Deferred of the bare JID; fails with StanzaError that has a sentence, and StorageError.
+        """
+
 
 class ILogins(Interface):
     """Logs clients in by XEP-0388; provided while a module for that is on."""
@@ -226,6 +235,9 @@ class IInvites(Interface):
 
     def check(token):
         """Give the key of a token by which an account may be made now; None when there is no such token."""
+
+    def look(token):
+        """Give the palaver.invites.Invite of a token while it counts, else None."""
 
     def reserved(local, key):
         """Tell whether a name is kept for the bearer of another token than that with ``key`` (or of any)."""

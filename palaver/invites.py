@@ -39,6 +39,13 @@ class Invite(NamedTuple):
     register: bool
     subscribe: bool
 
+    def uri(self, domain: str, token: str) -> str:
+        """Give the link of a token on a host (XEP-0379 section 3.2, XEP-0445 section 2)."""
+        if self.subscribe and not self.username:
+            return f"xmpp:{self.inviter}?roster;preauth={token}{';ibr=y' if self.register else ''}"
+        address = f"{self.username}@{domain}" if self.username else domain
+        return f"xmpp:{address}?register;preauth={token}"
+
 
 def new_token() -> str:
     """Give a token for a link; only its hash is ever stored."""

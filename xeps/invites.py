@@ -25,6 +25,7 @@ from palaver.log import Log
 from palaver.modules import Module, Settings, every, on
 from palaver.routing.subscriptions import befriend
 from palaver.times import stamp
+from palaver.web.interfaces import IInvitePages
 
 NS_INVITE = "urn:xmpp:invite"
 INVITATION = f"{NS_INVITE}#invitation"
@@ -48,7 +49,10 @@ class InvitesSettings(Settings):
         20, ge=1, le=10000, description="How many links of one user may wait to be used."
     )
     invites_page: str | None = Field(
-        None, pattern="^https?://", description="Address of a landing page; $token and $host are filled in."
+        None,
+        pattern="^https?://",
+        description="Address of a landing page; $token and $host are filled in. Without it that of "
+        "mod_invites_page counts.",
     )
 
 
@@ -155,17 +159,21 @@ class Invites(Module):
         invite = invite._replace(id=key[:ID_CHARS])
         await self._store.put(key, invite)
         log.info("invite-made", invite=invite.id, by=invite.inviter, host=self.host.domain)
-        page = self.settings.invites_page
-        landing = page.replace("$token", token).replace("$host", self.host.domain) if page else None
-        uri, expire = self._uri(invite, token), stamp(invite.expires)
+        uri, expire, landing = (
+            invite.uri(self.host.domain, token),
+            stamp(invite.expires),
+            self._landing(token),
+        )
         return Done("", Invitation(uri=uri, expire=expire, **{"landing-url": landing}), INVITATION)
 
-    def _uri(self, invite: Invite, token: str) -> str:
-        """Give the link (XEP-0379 section 3.2, XEP-0445 section 2)."""
-        if invite.subscribe and not invite.username:
-            return f"xmpp:{invite.inviter}?roster;preauth={token}{';ibr=y' if invite.register else ''}"
-        address = f"{invite.username}@{self.host.domain}" if invite.username else self.host.domain
-        return f"xmpp:{address}?register;preauth={token}"
+    def _landing(self, token: str) -> str | None:
+        """Give the address of the landing page: the one that is configured, else our own if it is served."""
+        page = self.settings.invites_page
+        if page:
+            return page.replace("$token", token).replace("$host", self.host.domain)
+        pages = self.host.query(IInvitePages)
+        found: str | None = pages.address(token) if pages is not None else None
+        return found
 
     def _until(self, lifetime: int | None) -> float:
         return int(self.host.clock.seconds()) + (lifetime or self.settings.invite_expiry)
@@ -223,6 +231,14 @@ class Invites(Module):
         key = key_of(token)
         invite = await self._store.get(key)
         return key if invite is not None and invite.register and self._counts(invite) else None
+
+    def look(self, token: str) -> Deferred[Invite | None]:
+        """See IInvites."""
+        return Deferred.fromCoroutine(self._look(token))
+
+    async def _look(self, token: str) -> Invite | None:
+        invite = await self._store.get(key_of(token))
+        return invite if invite is not None and self._counts(invite) else None
 
     def reserved(self, local: str, key: str | None) -> Deferred[bool]:
         """See IInvites."""

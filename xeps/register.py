@@ -12,7 +12,7 @@ from twisted.python.failure import Failure
 from palaver import forms, jid
 from palaver.auth.accounts import AccountExists, NoSuchAccount, NotSupported
 from palaver.auth.keys import InvalidPassword
-from palaver.auth.registration import Gate, RegistrationRules
+from palaver.auth.registration import Gate, RegistrationRules, Stranger
 from palaver.commands.notices import filled, say
 from palaver.errors import StanzaError, StorageError
 from palaver.events import AccountCreated
@@ -100,9 +100,9 @@ class Register(Module):
         found = element("register", NS_TOKEN) if by_token else b""
         return found + (element("register", NS_FEATURE) if by_token or open_to_all else b"") or None
 
-    def _may(self, stream: IStream, invited: bool) -> bool:
+    def _may(self, stranger: Stranger | IStream, invited: bool) -> bool:
         try:
-            self._gate.check(stream.address, stream.secure, invited)
+            self._gate.check(stranger.address, stranger.secure, invited)
         except StanzaError:
             return False
         return True
@@ -136,15 +136,46 @@ class Register(Module):
             raise StanzaError("registration-required")
         if missing := [name for name in self._required if not fields.get(name)]:
             raise StanzaError("not-acceptable", f"Required: {', '.join(missing)}")
+        await self._admit(stream.address, key, fields)
+        self._invited.pop(stream, None)
+        return None
+
+    async def _admit(self, address: str, key: str | None, fields: dict[str, str]) -> str:
+        """Make an account for whoever the gate has let this far; gives its localpart. Raises StanzaError."""
         try:
             local = jid.prepare_local(fields["username"])
         except jid.InvalidJID:
             raise StanzaError("not-acceptable", "The requested username is invalid.") from None
         self._gate.check_password(fields["password"])
-        self._gate.count(stream.address)
-        await self._let_in(key, local, lambda: self._create(local, fields, stream.address))
-        self._invited.pop(stream, None)
-        return None
+        self._gate.count(address)
+        await self._let_in(key, local, lambda: self._create(local, fields, address))
+        return local
+
+    # -- on a page ---------------------------------------------------------------------------
+
+    def admits(self, stranger: Stranger) -> bool:
+        """See IRegistration."""
+        return self._may(stranger, False) and self._required == ("username", "password")
+
+    def register(self, stranger: Stranger, username: str, password: str) -> Deferred[str]:
+        """See IRegistration."""
+        return Deferred.fromCoroutine(self._register_on_page(stranger, username, password))
+
+    async def _register_on_page(self, stranger: Stranger, username: str, password: str) -> str:
+        key = None
+        if stranger.token:
+            self._gate.check(stranger.address, stranger.secure, invited=True)
+            invites = self.host.query(IInvites)
+            key = await invites.check(stranger.token) if invites is not None else None
+            if key is None:
+                # A guess at a token counts like an attempt to register.
+                self._gate.count(stranger.address)
+                raise StanzaError("item-not-found", "The invitation is not valid any more.")
+        self._gate.check(stranger.address, stranger.secure, key is not None)
+        if self._required != ("username", "password"):
+            raise StanzaError("not-allowed", "This server asks for more than this page does.")
+        local = await self._admit(stranger.address, key, {"username": username, "password": password})
+        return f"{local}@{self.host.domain}"
 
     # -- with a token (XEP-0445) -----------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork
 from twisted.internet.interfaces import IReactorTime
@@ -12,6 +12,18 @@ from palaver.errors import StanzaError
 from palaver.throttle import Address, Network, Throttle, parse_address
 
 LOOPBACK = ("127.0.0.0/8", "::1/128")
+
+
+class Stranger(NamedTuple):
+    """Who wants an account by another way than a stream.
+
+    ``address`` is where they come from, ``secure`` whether the way is encrypted, ``token`` that of an
+    invitation, or "".
+    """
+
+    address: str
+    secure: bool
+    token: str = ""
 
 
 class IpAccess(BaseModel):

@@ -167,6 +167,11 @@ invites = ModuleMaker(
     "Links by which people become contacts and make accounts",
     (Xep(379, "0.3.3", "partial"), Xep(401, "0.6.0", "partial"), Xep(445, "0.2.0")),
 )
+invites_page = ModuleMaker(
+    "mod_invites_page",
+    f"{_XEPS}.invites_page.InvitesPage",
+    "Invitations as pages, and accounts made in a browser",
+)
 keystore = ModuleMaker(
     "mod_keystore",
     f"{_XEPS}.keystore.Keystore",
@@ -360,6 +365,11 @@ s2s_keepalive = ModuleMaker(
     f"{_XEPS}.s2s_keepalive.S2sKeepalive",
     "Pings to other servers, over the streams that are there",
     default=False,
+)
+start_page = ModuleMaker(
+    "mod_start_page",
+    f"{_XEPS}.start_page.StartPage",
+    "A page that says how to connect",
 )
 stream_management = ModuleMaker(
     "mod_stream_management",
