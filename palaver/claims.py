@@ -99,7 +99,9 @@ TITLES = {
     379: "Pre-Authenticated Roster Subscription",
     398: "User Avatar to vCard-Based Avatars Conversion",
     401: "Ad-hoc Account Invitation Generation",
+    421: "Occupant identifiers for semi-anonymous MUCs",
     424: "Message Retraction",
+    425: "Moderated Message Retraction",
     431: "Full Text Search in MAM",
     386: "Bind 2",
     388: "Extensible SASL Profile",
@@ -111,4 +113,5 @@ TITLES = {
     487: "Host Meta 2 - One Method To Rule Them All",
     480: "SASL Upgrade Tasks",
     484: "Fast Authentication Streamlining Tokens",
+    500: "MUC Slow Mode",
 }

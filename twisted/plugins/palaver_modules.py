@@ -229,6 +229,24 @@ motd = ModuleMaker(
     f"{_XEPS}.motd.MessageOfTheDay",
     "A message that everybody reads at login",
     default=False,
+muc_moderation = ModuleMaker(
+    "mod_muc_moderation",
+    f"{_XEPS}.muc_moderation.Moderation",
+    "Messages in rooms are taken back by moderators and by who wrote them",
+    (Xep(425, "0.3.0"),),
+)
+muc_occupant_id = ModuleMaker(
+    "mod_muc_occupant_id",
+    f"{_XEPS}.muc_occupant_id.OccupantIds",
+    "Ids of occupants of rooms that stay whatever their nicks are",
+    (Xep(421, "1.0.1"),),
+)
+muc_slow_mode = ModuleMaker(
+    "mod_muc_slow_mode",
+    f"{_XEPS}.muc_slow_mode.SlowMode",
+    "Rooms where everybody waits between two messages",
+    (Xep(500, "0.1.1"),),
+)
 )
 offline = ModuleMaker(
     "mod_offline",
