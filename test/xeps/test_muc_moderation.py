@@ -41,7 +41,8 @@ class ModerationCase(RoomCase):
         inner = inner or f"<retract xmlns='{NS_RETRACT}'/><reason>Not here &amp; now</reason>"
         client.send(
             f"<iq type='set' id='r1' to='{ROOM}'>"
-            f"<moderate xmlns='{NS_MODERATE}' id='{self.target if id is None else id}'>{inner}</moderate></iq>"
+            f"<moderate xmlns='{NS_MODERATE}' id='{self.target if id is None else id}'>"
+            f"{inner}</moderate></iq>"
         )
         (answer,) = [one for one in client.received if one.name == "iq"]
         client.received.remove(answer)
