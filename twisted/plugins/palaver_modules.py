@@ -83,6 +83,11 @@ compression = ModuleMaker(
     (Xep(138, "2.1"),),
     default=False,
 )
+conversejs = ModuleMaker(
+    "mod_conversejs",
+    f"{_XEPS}.conversejs.ConverseJs",
+    "Web chat with Converse.js",
+)
 csi = ModuleMaker(
     "mod_csi",
     f"{_XEPS}.csi.ClientState",
@@ -224,11 +229,6 @@ muc_light = ModuleMaker(
     "Rooms that are lists of members, without presence, with archives",
     default=False,
 )
-motd = ModuleMaker(
-    "mod_motd",
-    f"{_XEPS}.motd.MessageOfTheDay",
-    "A message that everybody reads at login",
-    default=False,
 muc_moderation = ModuleMaker(
     "mod_muc_moderation",
     f"{_XEPS}.muc_moderation.Moderation",
@@ -247,6 +247,11 @@ muc_slow_mode = ModuleMaker(
     "Rooms where everybody waits between two messages",
     (Xep(500, "0.1.1"),),
 )
+motd = ModuleMaker(
+    "mod_motd",
+    f"{_XEPS}.motd.MessageOfTheDay",
+    "A message that everybody reads at login",
+    default=False,
 )
 offline = ModuleMaker(
     "mod_offline",
