@@ -32,7 +32,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("archive", "capabilities"),
     ("routing", "events"),
     ("privacy", "commands", "invites", "vcards"),
-    ("modules", "pubsub", "push", "rooms", "muclight", "inbox"),
+    ("modules", "pubsub", "push", "rooms", "roomlogs", "muclight", "inbox"),
     ("streams", "web"),
     ("xeps",),
     (

@@ -20,6 +20,7 @@ from palaver.storage import Batch, Document
 if TYPE_CHECKING:
     from palaver.forms import Field
     from palaver.jid import JID
+    from palaver.pubsub.fields import Values
     from palaver.rooms.config import RoomField
     from palaver.rooms.occupants import Occupant
     from palaver.rooms.room import Room
@@ -102,6 +103,7 @@ class Hooks:
         self.reserved: frozenset[Child] = frozenset()
         self.presence: tuple[tuple[Child, Callable[[Room, Occupant], bytes]], ...] = ()
         self.entry: tuple[Callable[[Room, JID, str], None], ...] = ()
+        self.configuration: tuple[Callable[[Room, Values, JID], None], ...] = ()
         self.fields: dict[str, RoomField] = {}
         self.room_info: tuple[Callable[[Room], Announced], ...] = ()
         self.service_features: tuple[str, ...] = ()
@@ -190,6 +192,15 @@ class Hooks:
             raise ValueError(f"there is a field {name} already")
         self.fields[name] = field
         return lambda: self.fields.pop(name, None)
+
+    def add_configuration(self, guard: Callable[[Room, Values, JID], None]) -> Undo:
+        """Be asked before somebody configures a room: (room, all values, his JID); StanzaError refuses."""
+        self.configuration += (guard,)
+
+        def remove() -> None:
+            self.configuration = tuple(known for known in self.configuration if known is not guard)
+
+        return remove
 
     def add_room_info(self, tell: Callable[[Room], Announced]) -> Undo:
         """Add to what service discovery tells of a room."""

@@ -141,6 +141,9 @@ def _check(room: Room, config: Values, by: JID | None) -> None:
     persists = config["persistentroom"] and not room.is_persistent
     if persists and by is not None and not room.service.may(by, room.service.access_persistent):
         raise StanzaError("not-allowed", "You may not make rooms that stay")
+    if by is not None:
+        for guard in room.service.hooks.configuration:
+            guard(room, config, by)
 
 
 def _affiliations(room: Room, lists: Values) -> list[affiliating.Change]:

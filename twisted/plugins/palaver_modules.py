@@ -229,6 +229,12 @@ muc_light = ModuleMaker(
     "Rooms that are lists of members, without presence, with archives",
     default=False,
 )
+muc_log = ModuleMaker(
+    "mod_muc_log",
+    f"{_XEPS}.muc_log.RoomLogs",
+    "Pages of what is said in rooms, for rooms that are logged",
+    default=False,
+)
 muc_moderation = ModuleMaker(
     "mod_muc_moderation",
     f"{_XEPS}.muc_moderation.Moderation",
