@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from collections.abc import Awaitable
 from itertools import takewhile
 from typing import Annotated, Any, Literal, NamedTuple
@@ -14,35 +13,29 @@ from twisted.words.xish import domish
 
 from palaver import jid
 from palaver.archive import pages, policies, preferences, query, retraction, stanzaids
-from palaver.archive.companions import Companions
-from palaver.archive.messages import NS_MAM, NS_STANZA_ID, body_text, is_archived, reference
+from palaver.archive.messages import NS_MAM, NS_STANZA_ID, is_archived
+from palaver.archive.overlap import Overlap
 from palaver.archive.pages import Archive
 from palaver.archive.policies import Policies
 from palaver.archive.preferences import Preferences
 from palaver.archive.retention import Retention
 from palaver.archive.switches import Switches
+from palaver.archive.writing import KIND, KIND_OWNER, Writer, Written
 from palaver.errors import StanzaError
 from palaver.events import AccountDeleted, ArchivePreferencesSet, SessionBound
 from palaver.interfaces import IMessageArchives, ISession
 from palaver.jid import JID, InvalidJID
 from palaver.modules import BARE, SELF, Module, Settings, every, iq, on, phase
-from palaver.routing.pipeline import FROM_CLIENT, SENT, TABLE, TO_USER, Step, no_groupchat
+from palaver.routing.pipeline import FROM_CLIENT, SENT, TABLE, TO_USER, no_groupchat
 from palaver.routing.sessions import Session
 from palaver.stanza import Stanza
-from palaver.storage import Batch, Entry, ids
+from palaver.storage import Batch, Entry
 from palaver.waiting import settled
 
-KIND = "archive"
-# Each owner of an archive has a document of this kind, so that retention finds them all.
-KIND_OWNER = "archive-owner"
 NS_FULL_TEXT = "urn:xmpp:fulltext:0"
 
-# A message sent again after a lost connection comes within the time that one may be resumed in.
-RESENT_WITHIN = ids.from_time(600)
 CLEANUP_S = 3600
 BEFORE_ARCHIVE = tuple(takewhile(lambda phase: phase != "archive", TABLE[TO_USER]))
-# How many owners are remembered to have a document of KIND_OWNER.
-MAX_MARKED = 10_000
 
 
 class MamSettings(Settings):
@@ -108,18 +101,25 @@ class MessageArchive(Module):
 
     def start(self) -> None:
         """Begin with nothing known."""
-        self._policies = Policies(self.host, self.settings.default_archive_policy)
+        settings, host = self.settings, self.host
+        self._policies = Policies(host, settings.default_archive_policy)
         self._switches = Switches(
-            session for user in self.host.users.values() for session in user.sessions.values()
+            session for user in host.users.values() for session in user.sessions.values()
         )
-        # Owners whose document of KIND_OWNER is there for certain.
-        self._marked: OrderedDict[str, None] = OrderedDict()
-        self._companions = Companions.of(self.host)
-        # The steps that `_is_alone` has judged last.
-        self._seen: tuple[tuple[Step, ...], ...] = ()
-        self._alone = False
+        self._writer = Writer(
+            host, full_text=settings.full_text_search, tombstones=settings.message_retraction
+        )
+        self._retention = self._make_retention()
+        self.undo(self._retention.stop)
+        self.undo(host.add_login_kind(policies.KIND))
+        host.may_overlap = Overlap(
+            host, self.name, self._policies, self._switches, BEFORE_ARCHIVE, settings.archive_chat_markers
+        ).may
+        self.undo(self._overlap_no_more)
+
+    def _make_retention(self) -> Retention:
         age, count = self.settings.archive_expires_after, self.settings.storage_archive_item_limit
-        self._retention = Retention(
+        return Retention(
             self.host.storage,
             self.host.domain,
             KIND,
@@ -129,10 +129,6 @@ class MessageArchive(Module):
             None if age == "never" else age,
             None if count == "infinity" else count,
         )
-        self.undo(self._retention.stop)
-        self.undo(self.host.add_login_kind(policies.KIND))
-        self.host.may_overlap = self._may_overlap
-        self.undo(self._overlap_no_more)
 
     def _overlap_no_more(self) -> None:
         self.host.may_overlap = None
@@ -180,7 +176,7 @@ class MessageArchive(Module):
     def _note(self, wanted: bool, noted: dict[str, Any], message: Stanza, session: Session, to: JID) -> None:
         if wanted:
             noted["outgoing"] = _Outgoing(
-                self._entry(message, session.user.local, to, session.jid, to), message
+                self._writer.entry(message, session.user.local, to, session.jid, to), message
             )
 
     @phase(TO_USER, "archive", "message")
@@ -214,11 +210,9 @@ class MessageArchive(Module):
         if not wanted:
             return self._keep(message, to, outgoing, None) if outgoing is not None else None
         if outgoing is not None and outgoing.message is message:
-            _, _, _, _, payload, _, ref, text = outgoing.entry
-            host = self.host.domain
-            entry = Entry(host, to.local, KIND, ids.new_id(), payload, sender.bare, ref, text)
+            entry = self._writer.copy(outgoing.entry, to.local, sender)
         else:
-            entry = self._entry(message, to.local, sender, sender, to)
+            entry = self._writer.entry(message, to.local, sender, sender, to)
         return self._keep(message, to, outgoing, entry)
 
     def _keep(
@@ -227,7 +221,7 @@ class MessageArchive(Module):
         """Commit what there is; gives the message as the addressee gets it."""
         entries = [entry for entry in (outgoing.entry if outgoing else None, incoming) if entry is not None]
 
-        def committed(there: dict[int, int] | None) -> Stanza:
+        def committed(there: Written) -> Stanza:
             known = there or {}
             if outgoing is not None and message.origin is not None:
                 identity = outgoing.entry.id
@@ -236,45 +230,10 @@ class MessageArchive(Module):
                 return message
             return stanzaids.with_id(message, to.bare, known.get(incoming.id, incoming.id))
 
-        waiting: Deferred[Any] = self._write(message, entries)
+        waiting: Deferred[Any] = self._writer.write(message, entries)
         if message.origin is not None and message.origin.ahead is not None:
             waiting.addBoth(_behind, message.origin.ahead)
         return waiting.addCallback(committed)
-
-    def _may_overlap(self, session: Session, stanza: Stanza) -> bool:
-        """Tell whether a message waits for its commit before anything of it is seen, and for nothing else.
-
-        Then it may be begun while the sender's earlier ones wait: `_keep` lets it go on behind them.
-        """
-        if stanza.name != "message" or not is_archived(stanza, self.settings.archive_chat_markers):
-            return False
-        host = self.host
-        try:
-            to = jid.parse(stanza.attrs.get("to", ""))
-        except InvalidJID:
-            return False
-        peer = host.users.get(to.local)
-        local = session.user.local
-        return (
-            peer is not None
-            and to.domain == host.domain
-            and to.local != local
-            and peer.pipeline is session.user.pipeline is host.pipeline
-            and self._is_alone(host.pipeline)
-            and session not in self._switches.off
-            and self._policies.wants(local, to) is True
-            and isinstance(self._policies.wants(to.local, session.jid), bool)
-            and retraction.read(stanza) is None
-        )
-
-    def _is_alone(self, pipeline: Any) -> bool:
-        """Tell whether no other module may make a message wait before it is archived."""
-        steps = pipeline.from_client["message"], pipeline.to_user["message"]
-        if steps != self._seen:
-            before = [step for step in steps[1] if step.phase in BEFORE_ARCHIVE]
-            self._alone = all(step.module == self.name for step in (*steps[0], *before))
-            self._seen = steps
-        return self._alone
 
     @phase(SENT, "archive", "message")
     def sent(self, message: Stanza, session: Session) -> Stanza | Deferred[Stanza] | None:
@@ -286,7 +245,7 @@ class MessageArchive(Module):
         if outgoing is None:
             return None
         identity = outgoing.entry.id
-        return self._write(outgoing.message, [outgoing.entry]).addCallback(
+        return self._writer.write(outgoing.message, [outgoing.entry]).addCallback(
             lambda there: self._own(message, session, (there or {}).get(identity, identity))
         )
 
@@ -301,52 +260,6 @@ class MessageArchive(Module):
         noted = origin.state.get(self.name) if origin is not None and origin.state is not None else None
         return noted.pop("outgoing", None) if noted else None
 
-    def _entry(self, message: Stanza, owner: str, peer: JID, sender: JID, to: JID) -> Entry:
-        text = body_text(message) if self.settings.full_text_search else None
-        payload = message.encode(declare=True)
-        ref = reference(message, sender, to)
-        return Entry(self.host.domain, owner, KIND, ids.new_id(), payload, peer.bare, ref, text)
-
-    def _write(self, message: Stanza, entries: list[Entry]) -> Deferred[dict[int, int] | None]:
-        """Commit entries; gives what `IStorage.write` gives."""
-        batch = Batch()
-        marked = self._marked
-        for entry in entries:
-            batch.append(entry, RESENT_WITHIN)
-            if entry.owner not in marked:
-                batch.put(entry.host, entry.owner, KIND_OWNER, "", {})
-        all_marked = len(batch.changes) == len(entries)
-        for companion in self._companions.all:
-            companion(message, entries, batch)
-        retracted = retraction.read(message) if self.settings.message_retraction else None
-        if retracted is not None:
-            return Deferred.fromCoroutine(self._write_retraction(batch, message, entries, retracted))
-        written: Deferred[dict[int, int] | None] = self.host.storage.write(batch)
-        return written if all_marked else written.addCallback(self._mark, entries)
-
-    def _mark(self, there: dict[int, int] | None, entries: list[Entry]) -> dict[int, int] | None:
-        for entry in entries:
-            if entry.host == self.host.domain:
-                self._marked[entry.owner] = None
-        while len(self._marked) > MAX_MARKED:
-            self._marked.popitem(last=False)
-        return there
-
-    async def _write_retraction(
-        self, batch: Batch, message: Stanza, entries: list[Entry], retracted: retraction.Retraction
-    ) -> dict[int, int] | None:
-        """Commit a retraction together with the tombstones of what it retracts."""
-        sender = message.sender
-        for entry in entries:
-            assert sender is not None and entry.peer is not None
-            archive = self._archive(entry.owner, entry.host)
-            target = await retraction.find_target(archive, entry.peer, sender, retracted.target)
-            if target is not None:
-                batch.drop(entry.host, entry.owner, KIND, ids=[target.id])
-                batch.append(retraction.tombstone(target, retracted, time.time()))
-        there: dict[int, int] | None = await self.host.storage.write(batch)
-        return there
-
     # -- preferences (XEP-0441) -----------------------------------------------------------------
 
     @on(SessionBound)
@@ -359,7 +272,7 @@ class MessageArchive(Module):
     def deleted(self, event: AccountDeleted) -> None:
         """Forget an account; its archive went with its stores."""
         self._policies.forget(event.jid.local)
-        self._marked.pop(event.jid.local, None)
+        self._writer.forget(event.jid.local)
 
     @iq("get", NS_MAM, "prefs", to=(SELF,))
     async def get_preferences(self, request: Stanza) -> bytes:
@@ -380,7 +293,7 @@ class MessageArchive(Module):
 
     def archive(self, local: str) -> Archive:
         """See IMessageArchives."""
-        return self._archive(local)
+        return self._writer.archive(local)
 
     def default(self) -> Preferences:
         """See IMessageArchives."""
@@ -413,7 +326,7 @@ class MessageArchive(Module):
         asked = query.read(node, limit, settings.max_result_limit, settings.full_text_search)
         sender = request.sender
         assert sender is not None
-        found = await pages.find(self._archive(sender.local), asked)
+        found = await pages.find(self._writer.archive(sender.local), asked)
         send = request.origin.send if request.origin is not None else self.host.router.route
         for result in pages.results(found, asked, node.getAttribute("queryid"), sender.bare, sender.full):
             if send(result) is False:
@@ -429,7 +342,7 @@ class MessageArchive(Module):
     @iq("get", NS_MAM, "metadata", to=(SELF,))
     async def metadata(self, request: Stanza) -> bytes:
         """Give the first and the last message's id and time (section 5)."""
-        return await pages.metadata(self._archive(_owner(request)))
+        return await pages.metadata(self._writer.archive(_owner(request)))
 
     @iq("get", NS_MAM, "query", to=(BARE,))
     @iq("set", NS_MAM, "query", to=(BARE,))
@@ -439,9 +352,6 @@ class MessageArchive(Module):
     def refuse(self, request: Stanza) -> None:
         """Somebody else's archive is nobody's business, and whether there is one neither (section 8.1)."""
         raise StanzaError("forbidden", "An archive is open to its owner only")
-
-    def _archive(self, owner: str, host: str | None = None) -> Archive:
-        return Archive(self.host.storage.logs, host or self.host.domain, owner, KIND)
 
 
 def _behind(outcome: Any, ahead: Deferred[None]) -> Any:
