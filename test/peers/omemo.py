@@ -4,11 +4,25 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Iterator
+from functools import cached_property
 from typing import Any
 
 from omemo.storage import Just, Maybe, Nothing, Storage
 from slixmpp.plugins import register_plugin
-from slixmpp_omemo import XEP_0384
+from xmlschema.validators.xsdbase import XsdValidator
+
+
+def _cached_properties(cls: type) -> Iterator[str]:
+    """Do what the library does, past what a class has by name and does not give."""
+    return (name for name in dir(cls) if isinstance(getattr(cls, name, None), cached_property))
+
+
+# zope.interface marks the abstract classes of collections, whose subclasses then seem to have an
+# attribute that only instances give; xmlschema, which slixmpp-omemo needs, asks its classes for all.
+XsdValidator._cached_properties = classmethod(_cached_properties)
+
+from slixmpp_omemo import XEP_0384  # noqa: E402
 
 
 class MemoryStorage(Storage):
