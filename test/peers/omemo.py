@@ -20,7 +20,7 @@ def _cached_properties(cls: type) -> Iterator[str]:
 
 # zope.interface marks the abstract classes of collections, whose subclasses then seem to have an
 # attribute that only instances give; xmlschema, which slixmpp-omemo needs, asks its classes for all.
-XsdValidator._cached_properties = classmethod(_cached_properties)
+setattr(XsdValidator, "_cached_properties", classmethod(_cached_properties))  # noqa: B010
 
 from slixmpp_omemo import XEP_0384  # noqa: E402
 
