@@ -42,3 +42,7 @@ class IInvitePages(Interface):
 
     def address(token):
         """Give the address of a token's page; None when it is not known where browsers reach this server."""
+
+
+class IDataFolder(Interface):
+    """Where the server keeps files, as a pathlib.Path; found in the server's registry."""
