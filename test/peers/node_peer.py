@@ -2,50 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import shutil
 import subprocess
-import tempfile
 import threading
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-from palaver.test.peers.peer import PASSWORD, WAIT_S, absent, wait_for
+from palaver.test.peers.npm import installed
+from palaver.test.peers.peer import PASSWORD, WAIT_S, wait_for
 from palaver.test.peers.slix import LoginRefused
 
 FOLDER = Path(__file__).with_name("node")
-FILES = ("package.json", "package-lock.json", ".npmrc", "peer.mjs")
-INSTALL_S = 180
 
 Event = dict[str, Any]
-
-
-@cache
-def installed() -> Path:
-    """Give a folder with the program and what it needs, which is fetched from the npm registry once."""
-    digest = hashlib.sha256(b"".join((FOLDER / name).read_bytes() for name in FILES)).hexdigest()
-    cached = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "palaver-tests" / digest[:16]
-    if cached.is_dir():
-        return cached
-    cached.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(dir=cached.parent))
-    for name in FILES:
-        shutil.copy(FOLDER / name, folder)
-    npm = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-    done = subprocess.run(npm, cwd=folder, capture_output=True, text=True, timeout=INSTALL_S)
-    if done.returncode:
-        shutil.rmtree(folder)
-        absent(f"@xmpp/client cannot be installed: {done.stderr.strip()}")
-    try:
-        folder.rename(cached)
-    except OSError:
-        # Another process was faster and has made the same.
-        shutil.rmtree(folder)
-    return cached
 
 
 class NodePeer:
@@ -60,7 +31,7 @@ class NodePeer:
         self._presence: dict[str, set[str]] = {}
         self._process = subprocess.Popen(
             ["node", "peer.mjs"],
-            cwd=installed(),
+            cwd=installed(FOLDER),
             env={**os.environ, "NODE_EXTRA_CA_CERTS": str(certificate)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

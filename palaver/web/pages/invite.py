@@ -188,7 +188,7 @@ class RegisterPage(_TokenPage):
             field("password", "Password", "password", required=True, autocomplete="new-password"),
             field("again", "Password again", "password", required=True, autocomplete="new-password"),
             void("input", type="hidden", name="key", value=key),
-            Html("<div>") + tag("button", "Make the account") + Html("</div>"),
+            tag("div", tag("button", "Make the account")),
             method="post",
         )
         said = tag("p", wrong, class_="wrong", role="alert") if wrong else Html()

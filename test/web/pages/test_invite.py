@@ -97,6 +97,7 @@ class RegisterTests(InviteCase):
         visitor = self.visitor()
         page = await visitor.get(f"/register/{token}")
         self.assertIn('value="tybalt" readonly', page.text)
+        self.assertIn("<button>Make the account</button>", page.text)
         refused = await visitor.post(f"/register/{token}", {"key": key_of(page), **self.FIELDS})
         self.assertEqual(refused.status, 400)
         self.assertIn("tybalt", refused.text)
