@@ -82,7 +82,9 @@ class MucLogSettings(Settings):
         None, description="Address of a style sheet instead of the pages' own style."
     )
     timezone: Literal["local", "universal"] = Field("local", description="The time on the pages.")
-    top_link: TopLink = Field(TopLink(), description="The link at the top of each page.")
+    top_link: TopLink = Field(
+        TopLink(target="/", text="Home"), description="The link at the top of each page."
+    )
     spam_prevention: bool = Field(True, description="Search engines are told not to follow people's links.")
 
 

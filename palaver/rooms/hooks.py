@@ -10,7 +10,7 @@ Every ``add_…`` gives the function that takes it back.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -85,6 +85,20 @@ class Announced(NamedTuple):
     forms: Sequence[bytes] = ()
 
 
+class MemberField(NamedTuple):
+    """A choice that a member makes for himself when he registers with a room.
+
+    ``options`` are what may be chosen, with labels; ``get`` gives the choice of an account (bare JID),
+    ``put`` stores it, in the room's turn.
+    """
+
+    var: str
+    label: str
+    options: Mapping[str, str]
+    get: Callable[[Room, str], str]
+    put: Callable[[Room, str, str], Awaitable[None]]
+
+
 IqAnswer = Any
 """None, a payload (bytes or domish.Element), a Stanza, or an awaitable of one of them."""
 Handler = Callable[..., Any]
@@ -106,6 +120,7 @@ class Hooks:
         self.configuration: tuple[Callable[[Room, Values, JID], None], ...] = ()
         self.fields: dict[str, RoomField] = {}
         self.room_info: tuple[Callable[[Room], Announced], ...] = ()
+        self.member_fields: tuple[MemberField, ...] = ()
         self.service_features: tuple[str, ...] = ()
         self.iqs: dict[tuple[str, str, Child], tuple[str, Callable[[RoomRequest], IqAnswer]]] = {}
         self.kinds: dict[str, Callable[[Room, Sequence[Document]], None]] = {}
@@ -199,6 +214,15 @@ class Hooks:
 
         def remove() -> None:
             self.configuration = tuple(known for known in self.configuration if known is not guard)
+
+        return remove
+
+    def add_member_field(self, field: MemberField) -> Undo:
+        """Add a choice to the form that people register with a room by."""
+        self.member_fields += (field,)
+
+        def remove() -> None:
+            self.member_fields = tuple(known for known in self.member_fields if known is not field)
 
         return remove
 

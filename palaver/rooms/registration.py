@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from palaver.markup import element, escape
 from palaver.rooms import affiliating
 from palaver.rooms.affiliating import Change
 from palaver.rooms.affiliations import ADMIN, MEMBER, NONE, OUTCAST, RANK
-from palaver.rooms.hooks import RoomRequest
+from palaver.rooms.hooks import MemberField, RoomRequest
 from palaver.rooms.namespaces import NS_REGISTER, NS_REGISTER_FORM
 from palaver.rooms.room import Room
 from palaver.stanza import Stanza, make
@@ -42,6 +43,9 @@ def get(service: Service, request: RoomRequest) -> bytes:
     room = _room(request)
     held = room.held(request.sender.bare)
     fields = [Field("text-single", NICK, held.nick or None, label="Desired nickname", required=True)]
+    for own in service.hooks.member_fields:
+        choice = own.get(room, request.sender.bare)
+        fields.append(Field("list-single", own.var, choice, options=dict(own.options), label=own.label))
     form = Form(
         "form", title=f"Registration with {room.jid.bare}", formNamespace=NS_REGISTER_FORM, fields=fields
     )
@@ -67,10 +71,22 @@ async def set(service: Service, request: RoomRequest) -> None:
         nick = jid.prepare_resource(given)
     except InvalidJID as error:
         raise StanzaError("not-acceptable" if not given else "jid-malformed", str(error)) from None
-    await room.order.take(partial(_register, room, request.sender, nick))
+    choices = _choices(service, submitted)
+    await room.order.take(partial(_register, room, request.sender, nick, choices))
 
 
-async def _register(room: Room, sender: JID, nick: str) -> None:
+def _choices(service: Service, submitted: Mapping[str, list[str]]) -> list[tuple[MemberField, str]]:
+    """Give what somebody has chosen of modules' fields. Raises StanzaError(not-acceptable)."""
+    found = []
+    for field in service.hooks.member_fields:
+        for choice in submitted.get(field.var, [])[:1]:
+            if choice not in field.options:
+                raise StanzaError("not-acceptable", f"{field.var} is one of {', '.join(field.options)}")
+            found.append((field, choice))
+    return found
+
+
+async def _register(room: Room, sender: JID, nick: str, choices: list[tuple[MemberField, str]]) -> None:
     held = room.held(sender.bare)
     reserved, known = room.reserved_for(nick), room.known_as(nick)
     if reserved not in (None, sender.bare) or (known is not None and known.bare != sender.bare):
@@ -82,6 +98,8 @@ async def _register(room: Room, sender: JID, nick: str) -> None:
         return
     affiliation = MEMBER if held.affiliation == NONE else held.affiliation
     await affiliating.change(room, [Change(sender.bare, affiliation, held.reason, nick, sender.bare)])
+    for field, choice in choices:
+        await field.put(room, sender.bare, choice)
 
 
 def needs_approval(room: Room) -> bool:

@@ -241,6 +241,11 @@ muc_moderation = ModuleMaker(
     "Messages in rooms are taken back by moderators and by who wrote them",
     (Xep(425, "0.3.0"),),
 )
+muc_members = ModuleMaker(
+    "mod_muc_members",
+    f"{_XEPS}.muc_members.RoomMembers",
+    "Notifications for members of rooms that they are not in",
+)
 muc_occupant_id = ModuleMaker(
     "mod_muc_occupant_id",
     f"{_XEPS}.muc_occupant_id.OccupantIds",
