@@ -180,7 +180,7 @@ async def _slixmpp_bot(port: int) -> ComponentXMPP:
         bot.send_presence(pto=presence["from"].bare, pfrom=presence["to"], ptype="subscribed")
         bot.send_presence(pto=presence["from"].bare, pfrom=presence["to"], pstatus="All ears")
 
-    bot.auto_authorize = bot.auto_subscribe = None
+    bot.auto_authorize, bot.auto_subscribe = None, False
     bot.add_event_handler("message", echo)
     bot.add_event_handler("presence_subscribe", befriend)
     bot.connect()

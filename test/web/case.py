@@ -6,8 +6,9 @@ import re
 from typing import Any, ClassVar
 
 from palaver.test.served import ServedCase
-from palaver.test.web import socket
+from palaver.test.web import socket as sockets
 from palaver.test.web.bosh import Bosh
+from palaver.test.web.socket import Socket
 from palaver.test.wire import bind, plain
 
 HTTP = re.compile(r"http 127\.0\.0\.1:(\d+) \((.*)\)")
@@ -24,14 +25,14 @@ class WebCase(ServedCase):
         matches = map(HTTP.fullmatch, self.palaver.addresses())
         return next(int(match[1]) for match in matches if match)
 
-    async def socket(self, **options: Any) -> socket.Socket:
+    async def socket(self, **options: Any) -> Socket:
         """Give a WebSocket; it is dropped after the test."""
-        found = await socket.connect(self.http_port, **options)
+        found = await sockets.connect(self.http_port, **options)
         self.addCleanup(self._end, found)
         return found
 
     @staticmethod
-    async def _end(found: socket.Socket) -> None:
+    async def _end(found: Socket) -> None:
         if not found.lost:
             found.transport.abortConnection()
             await found.closed()
@@ -54,13 +55,13 @@ class WebCase(ServedCase):
         await found.log_in(local, resource, **options)
         return found
 
-    async def log_in_by_socket(self, local: str, resource: str = "web") -> socket.Socket:
+    async def log_in_by_socket(self, local: str, resource: str = "web") -> Socket:
         """Give a WebSocket with a session."""
         found = await self.socket()
         for text, answer in (
-            (socket.OPEN, "<stream:features"),
+            (sockets.OPEN, "<stream:features"),
             (plain(local, "sesame"), "<success"),
-            (socket.OPEN, "<stream:features"),
+            (sockets.OPEN, "<stream:features"),
             (bind(resource), "<iq"),
         ):
             found.send(text)

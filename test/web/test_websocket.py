@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from twisted.internet.defer import Deferred
 from websockets.exceptions import InvalidStatus
 from websockets.frames import CloseCode
 
@@ -123,10 +122,9 @@ class BadInputTests(WebCase):
 
     async def test_subprotocol(self) -> None:
         """A WebSocket of another subprotocol is refused."""
-        refused = await self.assertFailure(
-            Deferred.fromCoroutine(self.socket(subprotocols=("chat",))), InvalidStatus
-        )
-        self.assertEqual(refused.response.status_code, 501)
+        with self.assertRaises(InvalidStatus) as refused:
+            await self.socket(subprotocols=("chat",))
+        self.assertEqual(refused.exception.response.status_code, 501)
 
     async def test_ping(self) -> None:
         """A ping of the WebSocket's own is answered."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from pathlib import Path
 
 from pydantic import ValidationError
 from twisted.trial.unittest import SynchronousTestCase
@@ -110,7 +110,7 @@ class GroupsTests(SynchronousTestCase):
             self.roster(client)
             client.take()
         told: list[SubscriptionChanged] = []
-        self.house.host.events.add(SubscriptionChanged, "test", told.append)  # type: ignore[arg-type]
+        self.house.host.events.add(SubscriptionChanged, "test", told.append)
         self.reload(groups={"Crew": {**CREW["Crew"], NURSE: ""}})
         got = nurse.take()
         pushed = [node.query for node in got if node.name == "iq"]
@@ -216,11 +216,10 @@ class GroupsTests(SynchronousTestCase):
 class OptionsTests(SynchronousTestCase):
     """What the configuration says."""
 
-    def file(self, text: str) -> str:
+    def file(self, text: str) -> Path:
         """Give the path of a file with a text."""
-        path = os.path.abspath(self.mktemp())
-        with open(path, "w", encoding="utf-8") as made:
-            made.write(text)
+        path = Path(self.mktemp()).resolve()
+        path.write_text(text, "utf-8")
         return path
 
     def test_file(self) -> None:
@@ -229,7 +228,7 @@ class OptionsTests(SynchronousTestCase):
         settings = GroupsSettings(groups_file=path, groups={"Crew": {NURSE: ""}})
         expected = {"Crew": {ROMEO: "Romeo M.", JULIET: "", NURSE: ""}, "+Help": {NURSE: "Angelica"}}
         self.assertEqual(settings.groups, expected)
-        self.assertEqual(GroupsSettings(groups_file=path).groups["+Help"], {NURSE: "Angelica"})
+        self.assertEqual(GroupsSettings(groups_file=path, groups={}).groups["+Help"], {NURSE: "Angelica"})
 
     def test_wrong_file(self) -> None:
         """What is wrong in a file is named with its line."""

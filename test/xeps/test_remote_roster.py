@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from palaver.stanza import Stanza
@@ -196,7 +198,8 @@ class PermissionTests(RemoteRosterCase):
     def test_too_many(self):
         """Services that ask do not fill an account's store."""
         for number in range(MAX_SERVICES):
-            now(self.house.modules["RemoteRoster"]._put("romeo", f"g{number}.example", state="asked", at=0.0))
+            module: Any = self.house.modules["RemoteRoster"]
+            now(module._put("romeo", f"g{number}.example", state="asked", at=0.0))
         self.assertEqual(condition(self.gate.ask("set", REQUEST)), ("modify", "policy-violation"))
 
     def test_list_and_revoke(self):
