@@ -17,5 +17,5 @@ def answer(request: Any, data: bytes, headers: bytes = b"") -> None:
         headers += _CLOSE
     request.startedWriting = 1
     request.sentLength = len(data)
-    channel.transport.write(_OK % (len(data), headers, data))
+    channel.send(_OK % (len(data), headers, data))
     request.finish()

@@ -30,6 +30,8 @@ class Mounts:
         self._hosts = hosts
         self._makers: dict[tuple[str, str], Callable[[], Any]] = {}
         self._made: dict[tuple[str, str], Any] = {}
+        # Another one after each change.
+        self.version = 0
 
     def mount(self, domain: str, path: str, make: Callable[[], Any]) -> Callable[[], None]:
         """See IWeb."""
@@ -37,9 +39,11 @@ class Mounts:
         if key in self._makers:
             raise ValueError(f"two modules serve {path} on {domain}")
         self._makers[key] = make
+        self.version += 1
 
         def take_back() -> None:
             del self._makers[key]
+            self.version += 1
             self._made.pop(key, None)
 
         return take_back

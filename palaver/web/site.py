@@ -18,8 +18,8 @@ from palaver.web.problems import problem
 
 log = Log("web")
 
-# For the head and the body of one request, and for the next one on a connection.
-REQUEST_TIMEOUT_S = 60
+# How long a body that goes into a file may make no progress.
+BODY_TIMEOUT_S = 60
 # What a request may bring where its resource says nothing of it; so much is held in memory.
 MAX_BODY_BYTES = 1024 * 1024
 
@@ -53,7 +53,7 @@ class WebRequest(Request):
 
     A resource that is mounted may say with ``max_body_bytes(request)`` how much it takes, and give with
     ``open_body(request)`` a file for it; otherwise bodies are small and in memory. One with
-    ``receive(request)`` gets what is posted there as it came, and answers with `palaver.web.exchange`.
+    ``receive(request, data)`` gets what is posted there as it came, and answers with `palaver.web.exchange`.
     """
 
     found: Found | None = None
@@ -78,6 +78,7 @@ class WebRequest(Request):
         if opened is not None:
             # It may take as long as it makes some progress.
             channel.site.channels.asked(channel)
+            channel.setTimeout(BODY_TIMEOUT_S)
         self.content = opened(self) if opened is not None else BytesIO()
         if length is not None and length > self._limit:
             self._refuse()
@@ -94,17 +95,31 @@ class WebRequest(Request):
         """See Request."""
         channel: Any = self.channel
         channel.site.channels.asked(channel)
-        receive = getattr(self.found.resource, "receive", None) if command == b"POST" and self.found else None
-        if receive is None:
+        if command != b"POST" or self.found is None or not hasattr(self.found.resource, "receive"):
             super().requestReceived(command, path, version)
             return
         self.method, self.uri, self.clientproto = command, path, version
         self.path = path
         self.site = channel.site
+        channel.remember(self)
         content: Any = self.content
-        content.seek(0)
+        self.taken(content.getvalue())
+
+    def again(self, channel: WebChannel) -> WebRequest:
+        """Give a request with the same head."""
+        request = WebRequest.__new__(WebRequest)
+        request.__dict__.update(self.__dict__)
+        request.channel, request.content, request.notifications = channel, None, []
+        request.finished = request.startedWriting = 0
+        request.began = channel.site.reactor.seconds()
+        channel.site.channels.asked(channel)
+        return request
+
+    def taken(self, data: bytes) -> None:
+        """Give the body to the owner."""
+        assert self.found is not None
         try:
-            receive(self)
+            self.found.resource.receive(self, data)
         except Exception:
             self.processingFailed(Failure())
 
@@ -134,10 +149,10 @@ class WebSite(Site):
 
     def __init__(self, port: Any, mounts: Mounts, reactor: Any) -> None:
         """``port`` is the `HttpPort` that the site is behind."""
-        super().__init__(NOT_FOUND, WebRequest, reactor=reactor, timeout=REQUEST_TIMEOUT_S)
+        super().__init__(NOT_FOUND, WebRequest, reactor=reactor, timeout=None)
         self.port = port
         self.channels = Channels(reactor)
-        self._mounts = mounts
+        self.mounts = mounts
 
     def close(self) -> None:
         """End the connections that speak HTTP, once they have got their answers."""
@@ -152,7 +167,7 @@ class WebSite(Site):
     def find(self, request: Any, path: str) -> Found | None:
         """Give the owner of a path on the host that the request names."""
         name = request.getRequestHostname().decode("latin-1")
-        return self._mounts.find(self._mounts.domain(name), path)
+        return self.mounts.find(self.mounts.domain(name), path)
 
     def getResourceFor(self, request: Any) -> Any:
         """See Site; the owner's part of the path is behind the request, the rest before it."""
@@ -177,7 +192,7 @@ class WebSite(Site):
         polled = found is not None and hasattr(found.resource, "receive") and request.method == b"POST"
         if polled and not log.debugging:
             return
-        path = request.path if found is None else found.path
+        path = request.path if found is None or request.code == HTTPStatus.NOT_FOUND else found.path
         (log.debug if polled else log.info)(
             "request",
             address=self.port.client(request).address,

@@ -10,7 +10,7 @@ from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from palaver import log, metrics
-from palaver.test.web.bosh import Bosh
+from palaver.test.web.bosh import NS_BODY, Bosh
 from palaver.test.web.case import WebCase
 from palaver.web.channels import Channels
 
@@ -139,3 +139,46 @@ class RequestTests(WebCase):
         await self.log_in_by_bosh("romeo")
         self.assertEqual(self.lines(), [])
         self.assertGreaterEqual(metrics.http_requests["2xx"], 3)
+
+
+class RepeatedHeadTests(WebCase):
+    """Requests over one connection, whose heads are mostly the same."""
+
+    HEAD = "POST /http-bind HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\nAccept: */*\r\n{}\r\n"
+
+    async def over(self, text: str, more: str = "", pieces: int = 1) -> str:
+        """Send a request over the one connection, cut into pieces; give the answer."""
+        data = (self.HEAD.format(len(text), more) + text).encode()
+        size = -(-len(data) // pieces)
+        came = len(self.connection.came)
+        for start in range(0, len(data), size):
+            self.connection.transport.write(data[start : start + size])
+            await deferLater(_reactor, 0.01)
+        for _ in range(1000):
+            answer = self.connection.came[came:]
+            if answer.endswith((b"/>", b"</body>", b"}")):
+                return answer.decode()
+            await deferLater(_reactor, 0.005)
+        raise AssertionError("no answer")
+
+    async def test_over_one(self) -> None:
+        """Each request is taken for what it is, with the same head, with another one, whole and in pieces."""
+        client = self.bosh()
+        await client.open()
+        self.connection = client.requests[0]
+        (site,) = self.palaver._door.sites
+        for number, (more, pieces) in enumerate((("", 1), ("", 1), ("", 3), ("X-A: 1\r\n", 1), ("", 1)), 1):
+            answer = await self.over(f"<body xmlns='{NS_BODY}' sid='x' rid='{number}'/>", more, pieces)
+            self.assertEqual(answer.count("HTTP/1.1 200 OK"), 1)
+            self.assertIn("condition='item-not-found'", answer)
+            self.assertEqual(len(site.channels), 1)
+
+    async def test_taken_back(self) -> None:
+        """What is no longer mounted is not found by a head of before either."""
+        client = self.bosh()
+        await client.open()
+        self.connection = client.requests[0]
+        text = f"<body xmlns='{NS_BODY}' sid='x' rid='1'/>"
+        await self.over(text)
+        self.palaver.hosts["localhost"].modules["mod_bosh"].detach()
+        self.assertIn("HTTP/1.1 40", await self.over(text))

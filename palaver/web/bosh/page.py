@@ -71,10 +71,10 @@ class BoshPage(Resource):
         request.setHeader(b"access-control-max-age", b"%d" % DAY_S)
         return b""
 
-    def receive(self, request: Any) -> None:
+    def receive(self, request: Any, data: bytes) -> None:
         """Take a POST; see WebRequest."""
         try:
-            what = body.read(request.content.read())
+            what = body.read(data)
         except InvalidBody:
             self._refuse(request, "bad-request")
             return

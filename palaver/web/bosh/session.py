@@ -16,7 +16,8 @@ from palaver.errors import StreamError
 from palaver.framing import NS_ERRORS
 from palaver.log import Log
 from palaver.markup import element
-from palaver.streams.tcp import Connection, Listener
+from palaver.streams.listener import Listener
+from palaver.streams.tcp import Connection
 from palaver.streams.wheel import TICK_S
 from palaver.web.bosh import body
 from palaver.web.bosh.body import MAX_RID, VERSION, Body, number
