@@ -125,7 +125,7 @@ class Conversations(Pair):
     @run
     async def test_archive(self) -> None:
         """Both archives have a conversation between two servers."""
-        more = {"modules": {"mod_mam": {}}}
+        more: dict[str, Any] = {"modules": {"mod_mam": {}}}
         self.verona = await self.serve("verona.example", accounts=("juliet",), more=more)
         self.mantua = await self.serve("mantua.example", more=more)
         romeo, juliet = await self.people()
