@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from palaver.errors import StreamError
 from palaver.markup import element
@@ -108,3 +108,32 @@ class Compression:
             raise TOO_MUCH
         self._credit = min(credit, SLACK_BYTES)
         return piece
+
+
+class Unpacking:
+    """What `Compression` knows of a `Connection`; ``deliver`` takes what was unpacked."""
+
+    __slots__ = ("_connection", "_deliver")
+
+    def __init__(self, connection: Any, deliver: Callable[[bytes], None]) -> None:
+        self._connection = connection
+        self._deliver = deliver
+
+    @property
+    def is_paused(self) -> bool:
+        """See Below."""
+        paused: bool = self._connection.is_paused
+        return paused
+
+    def unpacked(self, data: bytes) -> None:
+        """See Below."""
+        self._connection.spend(len(data))
+        self._deliver(data)
+
+    def later(self, do: Callable[[], None]) -> None:
+        """See Below."""
+        self._connection.factory.clock.callLater(0, do)
+
+    def refuse(self, error: StreamError) -> None:
+        """See Below."""
+        self._connection.stream.end(error)

@@ -14,7 +14,8 @@ from twisted.internet.protocol import Protocol
 
 from palaver import metrics
 from palaver.log import Log
-from palaver.streams.tcp import Connection, Listener
+from palaver.streams.listener import Listener
+from palaver.streams.tcp import Connection
 from palaver.throttle import Network, parse_address
 
 log = Log("tcp")

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IHandshakeListener, IPullProducer, IPushProducer
-from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from palaver import metrics
-from palaver.errors import StreamError
 from palaver.log import Log
 from palaver.markup import attributes
-from palaver.streams.admission import Admission
-from palaver.streams.compression import Compression
-from palaver.streams.flush import Flusher
-from palaver.streams.settings import StreamSettings
-from palaver.streams.wheel import Wheel
+from palaver.streams.compression import Compression, Unpacking
+from palaver.streams.reading import Reading
+
+if TYPE_CHECKING:
+    from palaver.streams.listener import Listener
 
 log = Log("tcp")
 
@@ -36,62 +34,17 @@ _DONE = Failure(ConnectionDone())
 _FULL = (errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOBUFS)
 
 
-class Listener:
-    """What the connections of one listening port share; a Twisted factory for `Connection`."""
-
-    noisy = False
-
-    def __init__(
-        self,
-        name: str,
-        settings: StreamSettings,
-        clock: Any,
-        flusher: Flusher,
-        wheel: Wheel,
-        admission: Admission,
-        tls: Any,
-        make_stream: Callable[[Connection], Any],
-    ) -> None:
-        self.name = name
-        self.settings = settings
-        self.clock = clock
-        self.flusher = flusher
-        self.wheel = wheel
-        self.admission = admission
-        self.tls = tls
-        self.make_stream = make_stream
-        self.connections: set[Connection] = set()
-
-    def buildProtocol(self, address: Any) -> Connection | None:
-        """Give a connection, or None (the socket is closed at once) when there are too many strangers."""
-        host = getattr(address, "host", "local")
-        if not self.admission.admit(host):
-            metrics.connections_refused[self.name] += 1
-            return None
-        metrics.connections[self.name] += 1
-        return Connection(self, host)
-
-    def doStart(self) -> None:
-        """See IProtocolFactory."""
-
-    def doStop(self) -> None:
-        """See IProtocolFactory."""
-
-
 @implementer(IPushProducer, IPullProducer, IHandshakeListener)
-class Connection(Protocol):
+class Connection(Reading):
     """One accepted socket. ``stream`` gets the bytes; see `palaver.streams.c2s.ClientStream`."""
 
-    transport: Any
-
     __slots__ = (
-        "_blocked", "_closing", "_compression", "_deliver", "_direct", "_on_deadline", "_out", "_paused",
-        "_reading", "_refill", "_stranger", "_tokens", "_unsent", "address", "bucket", "deadline", "factory",
-        "heard", "secure", "stream",
+        "_blocked", "_closing", "_compression", "_deliver", "_direct", "_on_deadline", "_out", "_reading",
+        "_stranger", "_unsent", "address", "bucket", "deadline", "heard", "secure", "stream",
     )  # fmt: skip
 
     def __init__(self, factory: Listener, address: str) -> None:
-        self.factory: Any = factory
+        super().__init__(factory)
         self.address = address
         self.secure = False
         # Bytes go straight to the socket; TLS is not between.
@@ -105,14 +58,10 @@ class Connection(Protocol):
         # Bytes queued here while the socket takes none.
         self._unsent = 0
         self._blocked = False
-        self._paused = 0
         self._reading = False
         self._closing = False
         self.heard = factory.wheel.now()
-        self._tokens = factory.settings.burst
         self._compression: Compression | None = None
-        # The call that reads on once the token bucket is no longer empty.
-        self._refill: Any = None
         self._stranger = True
 
     # -- the socket speaks -----------------------------------------------------------
@@ -149,9 +98,7 @@ class Connection(Protocol):
         self._closing = True
         self.factory.wheel.forget(self)
         self._on_deadline = None
-        if self._refill is not None:
-            self._refill.cancel()
-            self._refill = None
+        self._refill_no_more()
         self._out.clear()
         self.factory.connections.discard(self)
         if self.stream is not None:
@@ -264,19 +211,12 @@ class Connection(Protocol):
             # What the peer has not taken yet would come to it compressed.
             self._cut()
             return
-        self._compression = Compression(_Unpacking(self, self._deliver), level)
+        self._compression = Compression(Unpacking(self, self._deliver), level)
         self._deliver = self._compression.received
 
-    def spend(self, size: int) -> None:
-        """Count bytes against the rate that were not read from the socket."""
-        rate = self.factory.settings.rate
-        if rate is not None:
-            self._spend(size, rate, 0.0)
-
-    @property
-    def is_paused(self) -> bool:
-        """True while nothing is read."""
-        return self._paused > 0
+    def _resumed(self) -> None:
+        if self._compression is not None:
+            self._compression.go_on()
 
     def bindings(self) -> Mapping[str, Callable[[], bytes]]:
         """Give the channel bindings of the TLS connection; none without TLS."""
@@ -315,40 +255,6 @@ class Connection(Protocol):
             self._stranger = False
             self.factory.admission.dismiss(self.address)
             self._restore_deadline()
-
-    # -- reading: pause and resume, by any number of reasons ---------------------------------
-
-    def pause(self) -> None:
-        """Read no more until `resume` has been called as often."""
-        self._paused += 1
-        if self._paused == 1 and self.transport is not None:
-            self.transport.pauseProducing()
-
-    def resume(self) -> None:
-        """Take one reason to pause away."""
-        self._paused -= 1
-        if self._paused == 0 and self.transport is not None:
-            self.transport.resumeProducing()
-            if self._compression is not None:
-                self._compression.go_on()
-
-    def _spend(self, size: int, rate: float, passed: float) -> None:
-        """Take bytes from the token bucket; when it is empty, stop reading until it is not."""
-        self._tokens = min(self.factory.settings.burst, self._tokens + passed * rate) - size
-        if self._tokens >= 0:
-            return
-        wait = -self._tokens / rate
-        if self._refill is not None:
-            # TLS may still hold what was read before the pause.
-            self._refill.reset(wait)
-            return
-        metrics.rate_limited.value += 1
-        self.pause()
-        self._refill = self.factory.clock.callLater(wait, self._refilled)
-
-    def _refilled(self) -> None:
-        self._refill = None
-        self.resume()
 
     # -- IPushProducer and IPullProducer: the peer's reading speed ---------------------------
 
@@ -428,34 +334,6 @@ class Connection(Protocol):
 
 def _nobody(data: bytes) -> None:
     """Take what comes when nobody listens."""
-
-
-class _Unpacking:
-    """What `Compression` knows of a connection."""
-
-    __slots__ = ("_connection", "_deliver")
-
-    def __init__(self, connection: Connection, deliver: Callable[[bytes], None]) -> None:
-        self._connection = connection
-        self._deliver = deliver
-
-    @property
-    def is_paused(self) -> bool:
-        """See Below."""
-        return self._connection.is_paused
-
-    def unpacked(self, data: bytes) -> None:
-        """See Below."""
-        self._connection.spend(len(data))
-        self._deliver(data)
-
-    def later(self, do: Callable[[], None]) -> None:
-        """See Below."""
-        self._connection.factory.clock.callLater(0, do)
-
-    def refuse(self, error: StreamError) -> None:
-        """See Below."""
-        self._connection.stream.end(error)
 
 
 class _Leaving:

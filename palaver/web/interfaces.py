@@ -25,7 +25,7 @@ class IWeb(Interface):
         """Give the paths where clients of a host may connect, by their ``rel``."""
 
     def listener(name):
-        """Give the `palaver.streams.tcp.Listener` for client streams over another transport than TCP.
+        """Give the `palaver.streams.listener.Listener` for client streams over another transport than TCP.
 
         ``name`` stands in metrics. There is one for each name, and it makes `ClientStream`s for every host.
         """

@@ -17,7 +17,8 @@ from websockets.server import ServerProtocol
 from palaver.errors import StreamError
 from palaver.framing import MAX_HEADER_BYTES, NS_ERRORS
 from palaver.markup import element
-from palaver.streams.tcp import Connection, Listener
+from palaver.streams.listener import Listener
+from palaver.streams.tcp import Connection
 from palaver.tree import parse_element
 from palaver.web.opening import END, stream_header
 from palaver.web.standalone import standalone

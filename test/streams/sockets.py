@@ -14,8 +14,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from palaver.streams.admission import Admission
 from palaver.streams.flush import Flusher
+from palaver.streams.listener import Listener
 from palaver.streams.settings import StreamSettings
-from palaver.streams.tcp import Listener
 from palaver.streams.wheel import Wheel
 
 PLENTY = 1 << 20

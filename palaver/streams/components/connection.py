@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from palaver import metrics
 from palaver.markup import attributes
 from palaver.settings import ComponentListener
-from palaver.streams.tcp import Connection, Listener
+from palaver.streams.listener import Listener
+from palaver.streams.tcp import Connection
 
 STREAM_HEADER = b"<?xml version='1.0'?><stream:stream xmlns:stream='http://etherx.jabber.org/streams'%b>"
 
@@ -32,16 +32,9 @@ class ComponentConnection(Connection):
 class ComponentPort(Listener):
     """What the connections of one port for components share."""
 
+    protocol = ComponentConnection
+
     def __init__(self, table: ComponentListener, *arguments: Any) -> None:
         """``arguments`` are those of Listener."""
         super().__init__(*arguments)
         self.table = table
-
-    def buildProtocol(self, address: Any) -> ComponentConnection | None:
-        """Give a connection, or None when there are too many strangers."""
-        host = getattr(address, "host", "local")
-        if not self.admission.admit(host):
-            metrics.connections_refused[self.name] += 1
-            return None
-        metrics.connections[self.name] += 1
-        return ComponentConnection(self, host)

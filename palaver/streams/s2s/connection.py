@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from palaver import metrics
 from palaver.markup import attributes
-from palaver.streams.tcp import Connection, Listener
+from palaver.streams.listener import Listener
+from palaver.streams.tcp import Connection
 
 STREAM_HEADER = (
     b"<?xml version='1.0'?><stream:stream xmlns='jabber:server' xmlns:db='jabber:server:dialback' "
@@ -48,17 +48,10 @@ class ServerConnection(Connection):
 class ServerListener(Listener):
     """What the connections of one port for servers share."""
 
+    protocol = ServerConnection
+
     # After its table the port may be told apart; see `palaver.streams.ports`.
     table: Any = None
-
-    def buildProtocol(self, address: Any) -> ServerConnection | None:
-        """Give a connection, or None when there are too many strangers."""
-        host = getattr(address, "host", "local")
-        if not self.admission.admit(host):
-            metrics.connections_refused[self.name] += 1
-            return None
-        metrics.connections[self.name] += 1
-        return ServerConnection(self, host)
 
 
 class Dialled:
