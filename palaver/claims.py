@@ -113,5 +113,6 @@ TITLES = {
     487: "Host Meta 2 - One Method To Rule Them All",
     480: "SASL Upgrade Tasks",
     484: "Fast Authentication Streamlining Tokens",
+    486: "MUC Avatars",
     500: "MUC Slow Mode",
 }

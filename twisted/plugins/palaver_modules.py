@@ -229,6 +229,12 @@ muc_light = ModuleMaker(
     "Rooms that are lists of members, without presence, with archives",
     default=False,
 )
+muc_avatar = ModuleMaker(
+    "mod_muc_avatar",
+    f"{_XEPS}.muc_avatar.RoomAvatars",
+    "A vCard with an avatar for each room",
+    (Xep(486, "0.1.0"),),
+)
 muc_log = ModuleMaker(
     "mod_muc_log",
     f"{_XEPS}.muc_log.RoomLogs",
