@@ -113,6 +113,7 @@ TITLES = {
     487: "Host Meta 2 - One Method To Rule Them All",
     480: "SASL Upgrade Tasks",
     484: "Fast Authentication Streamlining Tokens",
+    452: "MUC Mention Notifications",
     486: "MUC Avatars",
     500: "MUC Slow Mode",
 }

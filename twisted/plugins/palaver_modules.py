@@ -241,6 +241,17 @@ muc_log = ModuleMaker(
     "Pages of what is said in rooms, for rooms that are logged",
     default=False,
 )
+muc_members = ModuleMaker(
+    "mod_muc_members",
+    f"{_XEPS}.muc_members.RoomMembers",
+    "Notifications for members of rooms that they are not in",
+)
+muc_mentions = ModuleMaker(
+    "mod_muc_mentions",
+    f"{_XEPS}.muc_mentions.Mentions",
+    "Members who are mentioned in rooms that they are not in get the message",
+    (Xep(452, "0.2.2"),),
+)
 muc_moderation = ModuleMaker(
     "mod_muc_moderation",
     f"{_XEPS}.muc_moderation.Moderation",
