@@ -49,13 +49,13 @@ reactor: Any = _reactor
 
 
 @implementer(IOpenSSLClientConnectionCreator)
-class _AnyCertificate:
+class AnyCertificate:
     """TLS that names the host (SNI) and believes any certificate: the server's is self-signed."""
 
-    def __init__(self, host: str) -> None:
+    def __init__(self, host: str, speaks: bytes = b"xmpp-client") -> None:
         self._host = host
         self._context = SSL.Context(SSL.TLS_CLIENT_METHOD)
-        self._context.set_alpn_protos([b"xmpp-client"])
+        self._context.set_alpn_protos([speaks])
 
     def clientConnectionForTLS(self, protocol: Any) -> SSL.Connection:
         """See IOpenSSLClientConnectionCreator."""
@@ -220,7 +220,7 @@ class Wire(Protocol):
 
     def encrypt(self, host: str = "localhost") -> None:
         """Speak TLS from here on."""
-        self.transport.startTLS(_AnyCertificate(host))
+        self.transport.startTLS(AnyCertificate(host))
 
     async def start_tls(self, host: str = "localhost") -> None:
         """Ask for TLS (RFC 6120 section 5.4.2) and begin it."""

@@ -27,7 +27,8 @@ class WebCase(ServedCase):
 
     async def socket(self, **options: Any) -> Socket:
         """Give a WebSocket; it is dropped after the test."""
-        found = await sockets.connect(self.http_port, **options)
+        tls = self.listen["http"][0].get("tls") == "on"
+        found = await sockets.connect(self.http_port, tls=tls, **options)
         self.addCleanup(self._end, found)
         return found
 

@@ -15,7 +15,7 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 from websockets.uri import parse_uri
 
-from palaver.test.wire import WAIT_S
+from palaver.test.wire import WAIT_S, AnyCertificate
 
 reactor: Any = _reactor
 
@@ -33,11 +33,15 @@ class Socket(Protocol):
         self.client = ClientProtocol(parse_uri(uri), **options)
         self.texts: deque[str] = deque()
         self.pongs: list[bytes] = []
+        self.pings = 0
+        self.tls = False
         self.lost = False
         self._waiting: Deferred[None] | None = None
 
     def connectionMade(self) -> None:
         """Begin the handshake."""
+        if self.tls:
+            self.transport.startTLS(AnyCertificate("localhost", b"http/1.1"))
         self.client.send_request(self.client.connect())
         self.flush()
 
@@ -49,6 +53,8 @@ class Socket(Protocol):
                 self.texts.append(bytes(event.data).decode())
             elif isinstance(event, Frame) and event.opcode is Opcode.PONG:
                 self.pongs.append(bytes(event.data))
+            elif isinstance(event, Frame) and event.opcode is Opcode.PING:
+                self.pings += 1
         self.flush()
         self._changed()
 
@@ -104,7 +110,9 @@ class Socket(Protocol):
 async def connect(port: int, path: str = "/xmpp-websocket", **options: Any) -> Socket:
     """Give a WebSocket after its handshake."""
     subprotocols = options.pop("subprotocols", ("xmpp",))
+    tls = options.pop("tls", False)
     socket = Socket(f"ws://localhost:{port}{path}", *subprotocols, **options)
+    socket.tls = tls
     await connectProtocol(TCP4ClientEndpoint(reactor, "127.0.0.1", port), socket)
     await socket.opened()
     return socket
