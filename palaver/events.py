@@ -92,6 +92,14 @@ class MessageKept(NamedTuple):
     to: JID
 
 
+class MarkerWithheld(NamedTuple):
+    """A chat marker is kept but goes to nobody; ``owner`` is the account that sent it, ``to`` the peer."""
+
+    message: Stanza
+    owner: JID
+    to: JID
+
+
 class AccountCreated(NamedTuple):
     """An account was made; ``address`` is the IP address of who asked, if known."""
 

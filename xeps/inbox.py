@@ -16,12 +16,12 @@ from palaver import jid
 from palaver.archive.companions import Companions
 from palaver.archive.messages import NS_STANZA_ID
 from palaver.archive.stanzaids import from_text
+from palaver.commands.command import Call, Done
 from palaver.errors import StanzaError
-from palaver.events import ItemPublished
-from palaver.inbox import messages, queries
+from palaver.events import ItemPublished, MarkerWithheld
+from palaver.inbox import commands, messages, queries
 from palaver.inbox.conversations import (
     ALL,
-    BIN,
     NS_CONVERSATION,
     NS_INBOX,
     Conversation,
@@ -30,7 +30,7 @@ from palaver.inbox.conversations import (
 from palaver.inbox.queries import BOXES, Wish
 from palaver.jid import JID, InvalidJID
 from palaver.markup import attribute, element
-from palaver.modules import SELF, Module, Settings, every, iq, on, phase
+from palaver.modules import SELF, Module, Settings, command, every, iq, on, phase
 from palaver.muclight.hooks import Affiliated
 from palaver.muclight.hooks import Hooks as LightHooks
 from palaver.muclight.hooks import Said as LightSaid
@@ -46,7 +46,6 @@ NS_DISPLAYED = "urn:xmpp:mds:displayed:0"
 # Messages between the batch that archives them and the phase that would write what no archive holds.
 MAX_UNDER_WAY = 10_000
 BIN_CLEAN_S = 3600
-DAY_S = 86_400
 ID_BYTES = 9
 
 Marker = Literal["displayed", "received", "acknowledged"]
@@ -161,8 +160,7 @@ class Inbox(Module):
             to = jid.parse(message.attrs.get("to", user.bare))
         except InvalidJID:
             return None
-        up_to = messages.marker(message, self._markers) if self._markers else None
-        if up_to is not None and message.type != "error":
+        if (up_to := self._marked(message)) is not None:
             return Deferred.fromCoroutine(self._read(user.local, to.bare, up_to))
         if message.attrs.get("type") == "groupchat" or not messages.is_content(message):
             return None
@@ -172,6 +170,20 @@ class Inbox(Module):
         batch = Batch()
         self._write(batch, user.jid, to.bare, message, ids.new_id(), outgoing=True)
         return self._commit(batch)
+
+    def _marked(self, message: Stanza) -> str | None:
+        """Give the id up to which a message says that all is read."""
+        if not self._markers or message.type == "error":
+            return None
+        return messages.marker(message, self._markers)
+
+    @on(MarkerWithheld)
+    def withheld(self, event: MarkerWithheld) -> Deferred[None] | None:
+        """Take a marker that is for this account alone."""
+        up_to = self._marked(event.message)
+        if up_to is None:
+            return None
+        return Deferred.fromCoroutine(self._read(event.owner.local, event.to.bare, up_to))
 
     async def _read(self, local: str, peer: str, message_id: str) -> None:
         found = await self._conversations.find(local, peer, message_id)
@@ -273,14 +285,8 @@ class Inbox(Module):
     @iq("set", NS_INBOX, "empty-bin", to=(SELF,))
     async def empty_bin(self, request: Stanza) -> bytes:
         """Remove what is in the bin."""
-        local = _owner(request).local
-        batch = Batch()
-        gone = [one.peer for one in await self._conversations.all(local) if one.box == BIN]
-        for peer in gone:
-            self._conversations.drop(batch, local, peer)
-        if gone:
-            await self.host.storage.write(batch)
-        return element("empty-bin", NS_INBOX, element("num", None, b"%d" % len(gone)))
+        number = await self._conversations.empty_bin(_owner(request).local, ids.new_id())
+        return element("empty-bin", NS_INBOX, element("num", None, b"%d" % number))
 
     @iq("get", NS_CONVERSATION, "query", to=(SELF,))
     async def properties(self, request: Stanza) -> bytes:
@@ -344,7 +350,17 @@ class Inbox(Module):
     @every(BIN_CLEAN_S)
     async def clean_up(self) -> None:
         """Remove what has been in the bin for long."""
-        await self._conversations.clean_bin(ids.from_time(time.time() - self.settings.bin_ttl * DAY_S))
+        await self._conversations.clean_bin(commands.before(self.settings.bin_ttl))
+
+    @command("empty-inbox-bin", "inbox empty-bin", "Empty the inbox's bin of an account", commands.Bin)
+    async def empty_one(self, call: Call, given: commands.Bin) -> Done:
+        """Remove what is in one account's bin."""
+        return await commands.empty_one(call, given)
+
+    @command("empty-inbox-bins", "inbox empty-bins", "Empty the inbox's bins of all accounts", commands.Bins)
+    async def empty_all(self, call: Call, given: commands.Bins) -> Done:
+        """Remove what is in everybody's bin."""
+        return await commands.empty_all(call, given)
 
 
 def _result(one: Conversation, own: JID, query_id: str) -> Stanza:

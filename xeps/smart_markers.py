@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Iterable
 
 from pydantic import Field
 from twisted.internet.defer import Deferred
@@ -12,6 +13,7 @@ from twisted.words.xish import domish
 from palaver import jid
 from palaver.archive.messages import NS_MARKERS
 from palaver.errors import StanzaError
+from palaver.events import MarkerWithheld
 from palaver.interfaces import IRooms
 from palaver.jid import JID, InvalidJID
 from palaver.markup import element
@@ -27,6 +29,8 @@ from palaver.times import read_stamp, stamp
 
 NS_SMART_MARKERS = "esl:xmpp:smart-markers:0"
 KIND = "chat-marker"
+# When somebody left a room: what he had marked there before counts no more, in whatever thread.
+KIND_END = "chat-marker-end"
 TYPES = ("received", "displayed", "acknowledged")
 MAX_ID_CHARS = 1000
 MAX_LISTED = 2000
@@ -62,10 +66,15 @@ class SmartMarkers(Module):
         batch = self._batch(message, session)
         if batch is None:
             return None
-        return Deferred.fromCoroutine(self._withhold(batch))
+        to = jid.parse(message.attrs["to"]).without_resource()
+        event = MarkerWithheld(message, session.user.jid, to)
+        return Deferred.fromCoroutine(self._withhold(batch, event))
 
-    async def _withhold(self, batch: Batch) -> Handled:
+    async def _withhold(self, batch: Batch, event: MarkerWithheld) -> Handled:
         await self.host.storage.write(batch)
+        told = self.host.events.fire(event)
+        if told is not None:
+            await told
         return HANDLED
 
     @phase(SENT, "archive", "message")
@@ -105,8 +114,9 @@ class SmartMarkers(Module):
         for bare, (affiliation, _) in event.notices.items():
             own = jid.parse(bare)
             if affiliation == "none" and own.domain == self.host.domain:
-                for kind in TYPES:
-                    batch.delete(self.host.domain, own.local, KIND, _key(event.room.jid.bare, kind, ""))
+                value = {"to": event.room.jid.bare, "at": time.time()}
+                key = light.short(event.room.jid.bare)
+                batch.put(self.host.domain, own.local, KIND_END, key, value, tags=(key,))
 
     # -- what is asked --------------------------------------------------------------------
 
@@ -135,9 +145,8 @@ class SmartMarkers(Module):
     async def _find(self, own: JID, peer: JID) -> list[Document]:
         """Give the markers that somebody may see of a conversation."""
         documents, domain = self.host.storage.documents, self.host.domain
-        mine = [
-            one for one in await documents.list(domain, own.local, (KIND,)) if one.value["to"] == peer.bare
-        ]
+        held = await documents.list(domain, own.local, (KIND, KIND_END))
+        mine = _standing([one for one in held if one.value["to"] == peer.bare])
         if self.settings.keep_private or peer.bare == own.bare:
             return mine
         if peer.domain == domain:
@@ -146,10 +155,13 @@ class SmartMarkers(Module):
         members = await self._members(own, peer)
         if not members:
             return mine
-        everybody = await documents.find(domain, KIND, light.short(peer.bare), limit=MAX_LISTED)
-        return [
-            one for one in everybody if one.value["to"] == peer.bare and f"{one.owner}@{domain}" in members
+        everybody = [
+            one
+            for kind in (KIND, KIND_END)
+            for one in await documents.find(domain, kind, light.short(peer.bare), limit=MAX_LISTED)
         ]
+        of_members = [one for one in everybody if f"{one.owner}@{domain}" in members]
+        return _standing([one for one in of_members if one.value["to"] == peer.bare])
 
     async def _members(self, own: JID, room: JID) -> set[str]:
         """Give who belongs to a room of this server; nobody for who does not belong to it himself."""
@@ -165,6 +177,13 @@ class SmartMarkers(Module):
             stored = await light.Store(self.host.storage, room.domain).load(room.local)
             members = set(stored[1]) if stored is not None else set()
         return members if own.bare in members else set()
+
+
+def _standing(documents: Iterable[Document]) -> list[Document]:
+    """Give the markers of one conversation that were sent after their sender last left it."""
+    documents = tuple(documents)
+    ended = {one.owner: one.value["at"] for one in documents if one.kind == KIND_END}
+    return [one for one in documents if one.kind == KIND and one.value["at"] > ended.get(one.owner, 0.0)]
 
 
 def _thread(message: Stanza) -> str:

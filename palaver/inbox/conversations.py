@@ -124,9 +124,26 @@ class Conversations:
             batch.drop(self._domain, local, KIND_UNREAD, ids=over)
         await self._storage.write(batch)
 
-    async def clean_bin(self, before: int) -> None:
-        """Remove what was put into the bin before an id was given, and has heard nothing since."""
-        after = None
+    async def empty_bin(self, local: str, before: int) -> int:
+        """Remove what of an account's was put into the bin before an id was given; gives how many those were.
+
+        What has heard something since stays.
+        """
+        documents = await self._storage.documents.list(self._domain, local, (KIND, KIND_PLACE))
+        last = {one.key: one.value["at"] for one in documents if one.kind == KIND}
+        batch, number = Batch(), 0
+        for place in documents:
+            binned = place.kind == KIND_PLACE and place.value["box"] == BIN
+            if binned and max(place.value["at"], last.get(place.key, 0)) < before:
+                self.drop(batch, local, place.value["jid"])
+                number += 1
+        if number:
+            await self._storage.write(batch)
+        return number
+
+    async def clean_bin(self, before: int) -> int:
+        """Remove from the bins of all accounts as `empty_bin` does; gives how many those were."""
+        after, number = None, 0
         while True:
             page = await self._storage.documents.find(
                 self._domain, KIND_PLACE, BIN, limit=PAGE_SIZE, after=after
@@ -136,10 +153,11 @@ class Conversations:
                 last = await self._storage.documents.get(self._domain, place.owner, KIND, place.key)
                 if max(place.value["at"], last.value["at"] if last is not None else 0) < before:
                     self.drop(batch, place.owner, place.value["jid"])
+                    number += 1
             if batch.changes:
                 await self._storage.write(batch)
             if len(page) < PAGE_SIZE:
-                return
+                return number
             after = (page[-1].owner, page[-1].key)
 
     # -- changes, for a batch -------------------------------------------------------------

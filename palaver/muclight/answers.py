@@ -16,6 +16,7 @@ from palaver.muclight.namespaces import (
     NS_INFO,
 )
 from palaver.muclight.requests import Request, ServiceRequest
+from palaver.rooms.namespaces import NS_PING
 from palaver.routing import disco
 from palaver.stanza import Child
 
@@ -24,6 +25,7 @@ Key = tuple[str, Child]
 ANYWHERE: dict[Key, Callable[[ServiceRequest], Any]] = {
     ("get", (disco.NS_INFO, "query")): discovery.info,
     ("get", (disco.NS_ITEMS, "query")): discovery.items,
+    ("get", (NS_PING, "ping")): discovery.ping,
     ("get", (NS_BLOCKING, "query")): blocking.get,
     ("set", (NS_BLOCKING, "query")): blocking.set,
     ("set", (NS_CREATE, "query")): creating.create,

@@ -32,6 +32,14 @@ def info(request: ServiceRequest) -> bytes:
     return disco_info([("conference", "text", request.service.name)], sorted(features))
 
 
+async def ping(request: ServiceRequest) -> None:
+    """Say that the service is there (XEP-0199); that a room is there, to its members alone."""
+    if request.name:
+        room = await request.service.find(request.name)
+        if room is None or request.sender.bare not in room.users:
+            raise StanzaError("item-not-found")
+
+
 async def items(request: ServiceRequest) -> bytes:
     """List the rooms that the asker belongs to, sorted by their JIDs."""
     service = request.service

@@ -7,6 +7,8 @@ from typing import Any, ClassVar
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.words.xish import domish
 
+from palaver.commands import command as commands
+from palaver.errors import StanzaError
 from palaver.events import ItemPublished
 from palaver.inbox.conversations import NS_CONVERSATION, NS_INBOX
 from palaver.test.house import Client, House, now
@@ -15,6 +17,7 @@ from palaver.xeps.inbox import Inbox
 from palaver.xeps.mam import MessageArchive
 from palaver.xeps.muc import MultiUserChat
 from palaver.xeps.muc_light import MucLight
+from palaver.xeps.smart_markers import SmartMarkers
 
 MARKERS = "urn:xmpp:chat-markers:0"
 DATA = "jabber:x:data"
@@ -214,6 +217,22 @@ class ReadingTests(InboxCase):
         self.assertEqual(self.unread(self.juliet), {"romeo": 1})
 
 
+class WithheldTests(ReadingTests):
+    """The same with markers that go to nobody."""
+
+    def setUp(self) -> None:
+        """Withhold markers."""
+        super().setUp()
+        self.house.add(SmartMarkers, keep_private=True)
+
+    def test_withheld(self) -> None:
+        """The peer hears nothing of it."""
+        self.romeo.take()
+        self.marker("m3")
+        self.assertEqual(self.romeo.take(), [])
+        self.assertEqual(self.unread(self.juliet), {"romeo": 0})
+
+
 class DisplayedTests(InboxCase):
     """XEP-0490: an account's clients tell each other how far they have read."""
 
@@ -324,6 +343,28 @@ class PropertyTests(InboxCase):
         self.patch(inbox, "settings", inbox.settings.model_copy(update={"bin_ttl": -1}))
         now(inbox.clean_up())
         self.assertEqual(self.boxes(("box", "bin")), 0)
+
+    def run_command(self, name: str, **given: Any) -> Any:
+        """Run an administrator's command; gives its result, or the condition of the refusal."""
+        command = commands.named(self.house.host, name)
+        assert command is not None and command.arguments is not None
+        arguments = command.arguments.model_validate(given)
+        try:
+            return now(command.run(commands.Call(self.house.host, None), arguments)).result.num
+        except StanzaError as error:
+            return error.condition
+
+    def test_commands(self) -> None:
+        """Administrators empty the bin of one account or those of all, of what has been there long enough."""
+        self.say(self.juliet, bare("romeo"), "m2")
+        for client, peer in ((self.juliet, "romeo"), (self.romeo, "juliet")):
+            self.set(client, bare(peer), "<box>bin</box>")
+        one = "inbox empty-bin"
+        self.assertEqual(self.run_command(one, jid=bare("juliet"), days=1), 0)
+        self.assertEqual(self.run_command(one, jid=bare("nobody")), "item-not-found")
+        self.assertEqual(self.run_command(one, jid=bare("juliet")), 1)
+        self.assertEqual((self.unread(self.juliet), self.unread(self.romeo)), ({}, {"juliet": 1}))
+        self.assertEqual([self.run_command("inbox empty-bins", days=days) for days in (1, 0, 0)], [0, 1, 0])
 
     def test_others(self) -> None:
         """Nobody reads or changes another one's inbox."""

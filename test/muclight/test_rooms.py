@@ -107,10 +107,19 @@ class ReadingTests(LightCase):
     def test_unknown(self) -> None:
         """Requests that there are not are refused."""
         self.assertEqual(refusal(self.ask(self.romeo, "set", "info"))[1], "bad-request")
-        answer = self.romeo.ask(f"<iq type='get' id='p' to='{ROOM}'><ping xmlns='urn:xmpp:ping'/></iq>")
+        answer = self.romeo.ask(f"<iq type='get' id='p' to='{ROOM}'><time xmlns='urn:xmpp:time'/></iq>")
         self.assertEqual(refusal(answer)[1], "feature-not-implemented")
         answer = self.ask(self.romeo, "get", "info", to=f"{ROOM}/romeo")
         self.assertEqual(refusal(answer), ("modify", "bad-request", "Resource expected to be empty"))
+
+    def test_ping(self) -> None:
+        """The service answers everybody's ping, a room that of its members."""
+        ping = "<iq type='get' id='p' to='{}'><ping xmlns='urn:xmpp:ping'/></iq>"
+        for client, to in ((self.nurse, SERVICE), (self.romeo, ROOM)):
+            answer = client.ask(ping.format(to))
+            self.assertEqual((answer["type"], list(answer.elements())), ("result", []))
+        for client, to in ((self.nurse, ROOM), (self.romeo, f"other@{SERVICE}")):
+            self.assertEqual(refusal(client.ask(ping.format(to)))[:2], ("cancel", "item-not-found"))
 
     def test_presence(self) -> None:
         """There is no presence."""

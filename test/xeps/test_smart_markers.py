@@ -83,6 +83,24 @@ class MarkerTests(SynchronousTestCase):
         self.assertEqual(self.ask(self.juliet, f"peer='{ROOM}'"), [])
         self.assertEqual(self.ask(self.romeo, f"peer='{ROOM}'"), [])
 
+    def test_light_room_again(self) -> None:
+        """Who comes back to a room has none of the markers from before, of any thread, until he sends one."""
+        self.enter()
+        light = "urn:xmpp:muclight:0"
+        inner = f"<query xmlns='{light}#create'><occupants>{users(romeo='member')}</occupants></query>"
+        self.juliet.send(f"<iq type='set' id='c' to='{ROOM}'>{inner}</iq>")
+        self.mark(self.romeo, ROOM, "m1", kind="groupchat")
+        self.mark(self.romeo, ROOM, "m2", "<thread>t</thread>", kind="groupchat")
+        self.assertEqual(len(self.ask(self.juliet, f"peer='{ROOM}'")), 2)
+        for affiliation in ("none", "member"):
+            inner = f"<query xmlns='{light}#affiliations'>{users(romeo=affiliation)}</query>"
+            self.juliet.send(f"<iq type='set' id='c' to='{ROOM}'>{inner}</iq>")
+        for client in (self.juliet, self.romeo):
+            self.assertEqual(self.ask(client, f"peer='{ROOM}'"), [])
+        self.mark(self.romeo, ROOM, "m3", "<thread>t</thread>", kind="groupchat")
+        for client in (self.juliet, self.romeo):
+            self.assertEqual(self.ask(client, f"peer='{ROOM}'"), [("romeo", "m3")])
+
     def test_room(self) -> None:
         """Who is in a room, or belongs to it, sees the markers there."""
         self.enter()
