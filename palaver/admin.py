@@ -10,6 +10,7 @@ from palaver.commands import command as commands
 from palaver.commands import lines, typed
 from palaver.commands.accounts import ACCOUNTS, LIST
 from palaver.commands.command import Arguments, Call, Command, Done
+from palaver.commands.domains import DOMAINS
 from palaver.config import Config
 from palaver.errors import StanzaError, StorageError
 from palaver.routing.host import Host
@@ -18,10 +19,13 @@ from palaver.service import Palaver
 
 Request = Mapping[str, Any]
 
-ALWAYS = {command.name: command for command in (*ACCOUNTS, LIST)}
+ALWAYS = {command.name: command for command in (*ACCOUNTS, LIST, *DOMAINS)}
 """Commands that are there whatever modules are on, by their words."""
 
-# What to do about a refusal, where the command line knows.
+# Those that are about the whole server, so that one host does them for all.
+ONCE = frozenset(command.name for command in DOMAINS)
+
+# What to do about a refusal to do something with an account, where the command line knows.
 HINTS = {
     "conflict": "use: palaver account passwd",
     "item-not-found": "palaver account list shows those there are",
@@ -38,6 +42,12 @@ async def run(server: Server, request: Request) -> str:
     ``jid`` is the account that it is about; ``host`` the host, where there is no account (without
     either it is every host); the rest are the command's arguments by name.
     """
+    if request["command"] in ONCE:
+        return await _run_on(next(iter(server.hosts.values())), request)
+    domain = _added(server, request)
+    waking = server.added.domains.wake(domain) if domain is not None else None
+    if waking is not None:
+        await waking
     hosts = _hosts(server, request)
     said = [await _run_on(host, request) for host in hosts]
     return "\n".join(text for text in said if text)
@@ -52,7 +62,7 @@ async def _run_on(host: Host, request: Request) -> str:
         return lines.text(await _done(command, Call(host, None), _arguments(command, request)))
     except StanzaError as error:
         text = error.text or f"The command cannot be done: {error.condition}."
-        hint = HINTS.get(error.condition) if name in ALWAYS else None
+        hint = HINTS.get(error.condition) if name in ALWAYS and name not in ONCE else None
         raise Refused(f"{text[:-1]}; {hint}." if hint else text) from None
     except StorageError as error:
         raise Refused(f"The storage cannot do that now: {error}.") from error
@@ -84,6 +94,12 @@ async def reload(palaver: Palaver) -> None:
     config = Config.from_file(file) if file else palaver.config
     await palaver.reload(config)
     log.set_level(config.general.loglevel)
+
+
+def _added(server: Server, request: Request) -> str | None:
+    """Give the added domain that a request is about, if it is about one."""
+    about = str(request.get("jid") or request.get("host") or "")
+    return server.added.domains.named(about.partition("/")[0].rpartition("@")[2])
 
 
 def _hosts(server: Server, request: Request) -> list[Host]:

@@ -73,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     status_command.add_argument("--json", action="store_true", help="as one JSON object")
     add("reload", reload, "Have the running server read its configuration and certificates again.")
     _add_accounts(add, commands.add_parser("account", help="Make, delete and list accounts."))
+    _add_domains(add, commands.add_parser("domain", help="Add and remove domains while the server runs."))
     _add_invites(add, commands.add_parser("invite", help="Make, list and delete links for new accounts."))
     storage = commands.add_parser("storage", help="Look after the storage.").add_subparsers(
         required=True, metavar="COMMAND"
@@ -99,6 +100,23 @@ def _add_accounts(add: Callable[..., Any], parser: argparse.ArgumentParser) -> N
     listing = add("list", account, "List the accounts.", commands)
     listing.set_defaults(command="account list")
     listing.add_argument("host", nargs="?", metavar="HOST", help="of this host only")
+
+
+def _add_domains(add: Callable[..., Any], parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for name, help in (
+        ("add", "Serve another domain."),
+        ("remove", "Serve an added domain no longer, and delete what is stored for it."),
+        ("disable", "Serve an added domain no longer, and keep what is stored for it."),
+        ("enable", "Serve a disabled domain again."),
+        ("list", "List the domains that were added."),
+    ):
+        command = add(name, domain, help, commands)
+        command.set_defaults(command=f"domain {name}")
+        if name != "list":
+            command.add_argument("domain", metavar="DOMAIN")
+        if name == "add":
+            command.add_argument("--host-type", metavar="TYPE", help="one of general.host_types")
 
 
 def _add_invites(add: Callable[..., Any], parser: argparse.ArgumentParser) -> None:
@@ -190,6 +208,12 @@ def account(options: argparse.Namespace) -> None:
     if hasattr(options, "password"):
         request["password"] = _password() if options.password is None else options.password
     _run(options, request)
+
+
+def domain(options: argparse.Namespace) -> None:
+    """Do something with domains, like `account`."""
+    names = ("command", "domain", "host_type")
+    _run(options, {name: getattr(options, name, None) for name in names})
 
 
 def invite(options: argparse.Namespace) -> None:

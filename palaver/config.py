@@ -21,12 +21,34 @@ from twisted.python.reflect import namedAny
 from palaver import jid
 from palaver.interfaces import IModuleMaker
 from palaver.mistakes import ConfigError, Key, Mistake, dotted, mistakes_of, unknown
-from palaver.settings import Auth, C2sListener, Component, HttpListener, IqDisc, Listen, Root, Storage
+from palaver.settings import (
+    Auth,
+    C2sListener,
+    Component,
+    HostConfig,
+    HttpListener,
+    IqDisc,
+    Listen,
+    Root,
+    Storage,
+)
 
-__all__ = ("HOST", "Config", "ConfigError", "Mistake", "ModuleChoice", "for_host", "load_config")
+__all__ = (
+    "HOST",
+    "SOME_DOMAIN",
+    "Config",
+    "ConfigError",
+    "Mistake",
+    "ModuleChoice",
+    "for_host",
+    "load_config",
+)
 
 HOST = "@HOST@"
 """Stands for the domain of the host in the options of modules and in the domains of components."""
+
+# Stands for the domains of a host type where its options are checked.
+SOME_DOMAIN = "domain.invalid"
 
 LOOPBACK = "127.0.0.1"
 CONFIG_FILE = "palaver.toml"
@@ -64,7 +86,8 @@ class Config:
         self.file = file
         self._root = root
         self._makers = makers
-        self._differing = {differing.host: differing for differing in root.host_config}
+        self._differing = {each.host: each for each in root.host_config if each.host is not None}
+        self._of_types = {each.host_type: each for each in root.host_config if each.host_type is not None}
 
     @classmethod
     def default(cls) -> Config:
@@ -115,22 +138,27 @@ class Config:
         """The domains that have accounts, prepared."""
         return self.general.hosts
 
-    def auth_for(self, host: str) -> Auth:
-        """Give the section ``auth`` of a host."""
-        differing = self._differing.get(host)
+    def _differences(self, host: str, host_type: str) -> HostConfig | None:
+        if host in self.hosts:
+            return self._differing.get(host)
+        return self._of_types.get(host_type)
+
+    def auth_for(self, host: str, host_type: str = "") -> Auth:
+        """Give the section ``auth`` of a host; ``host_type`` is that of one that was added."""
+        differing = self._differences(host, host_type)
         return self._root.auth if differing is None or differing.auth is None else differing.auth
 
-    def admins_of(self, host: str) -> frozenset[str]:
+    def admins_of(self, host: str, host_type: str = "") -> frozenset[str]:
         """Give the bare JIDs of those who administer a host."""
-        differing = self._differing.get(host)
+        differing = self._differences(host, host_type)
         return frozenset((*self.general.admins, *(differing.admins if differing is not None else ())))
 
-    def modules_for(self, host: str) -> list[ModuleChoice]:
+    def modules_for(self, host: str, host_type: str = "") -> list[ModuleChoice]:
         """Give the modules that run on a host, in the order of their names; imports their classes.
 
         Raises `ConfigError` when a class cannot be imported or needs an option that is not there.
         """
-        tables = self._tables(host)
+        tables = self._tables(host, host_type)
         chosen = []
         mistakes: list[Mistake] = []
         for name, maker in sorted(self._makers.items()):
@@ -144,8 +172,8 @@ class Config:
             raise ConfigError(mistakes)
         return chosen
 
-    def _tables(self, host: str) -> dict[str, Table]:
-        differing = self._differing.get(host)
+    def _tables(self, host: str, host_type: str) -> dict[str, Table]:
+        differing = self._differences(host, host_type)
         return {**self._root.modules, **(differing.modules if differing is not None else {})}
 
     def make_data_dir(self) -> None:
@@ -290,8 +318,14 @@ def _policy(table: Any) -> str | None:
 def _wrong_hosts(root: Root, file: str) -> Iterator[Mistake]:
     """Find domains that are not served or not well-formed."""
     hosts = root.general.hosts
+    types = root.general.host_types
     for number, differing in enumerate(root.host_config):
-        if differing.host not in hosts:
+        if differing.host_type is not None:
+            if differing.host_type not in types:
+                allowed = f"allowed: {', '.join(types)}" if types else "general.host_types names none"
+                message = f"{differing.host_type!r} is no host type; {allowed}"
+                yield Mistake(file, dotted(("host_config", number, "host_type")), message)
+        elif differing.host not in hosts:
             message = f"{differing.host!r} is not served; allowed: {', '.join(hosts)}"
             yield Mistake(file, dotted(("host_config", number, "host")), message)
     taken = set(hosts)
@@ -313,7 +347,7 @@ def _wrong_modules(table: Table, hosts: list[str], makers: Mapping[str, Any], fi
     differing = table.get("host_config")
     for number, entry in enumerate(differing if isinstance(differing, list) else ()):
         if isinstance(entry, Mapping):
-            host = entry.get("host")
+            host = SOME_DOMAIN if "host_type" in entry else entry.get("host")
             own = [host] if isinstance(host, str) else hosts
             places.append((("host_config", number, "modules"), entry.get("modules"), own))
     found: dict[Mistake, None] = {}

@@ -223,6 +223,29 @@ class IComponents(Interface):
         """Call ``connected(domain)`` for each that connects; gives the function that ends it."""
 
 
+class IDomains(Interface):
+    """Domains that are added to a running server, stored instead of written into its configuration.
+
+    All take a prepared domain. What changes one gives a coroutine, which raises StanzaError with a sentence, or
+    StorageError.
+    """
+
+    def list():
+        """Give (domain, palaver.routing.domains.Added), sorted."""
+
+    def add(domain, host_type=""):
+        """Serve a domain, with the settings of a host type, or those of any host without one."""
+
+    def disable(domain):
+        """Serve a domain no longer and end its sessions; what is stored for it is kept."""
+
+    def enable(domain):
+        """Serve a disabled domain again."""
+
+    def remove(domain):
+        """Serve a domain no longer, and begin to delete all that is stored for it."""
+
+
 class IKeystore(Interface):
     """Keys that the modules of a host share."""
 

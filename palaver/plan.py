@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import palaver.upstream  # noqa: F401  handlers of components import wokkel
-from palaver.config import Config, ConfigError, ModuleChoice
+from palaver.config import SOME_DOMAIN, Config, ConfigError, ModuleChoice
 from palaver.interfaces import IRegistry, IRosters
 from palaver.mistakes import Mistake
 from palaver.routing.host import Host
@@ -16,21 +16,54 @@ from palaver.settings import Component
 BUILT_IN = frozenset((IRegistry, IRosters))
 
 
+class HostPlan:
+    """The modules of one host, in the order of attaching; ``host_type`` is that of an added domain."""
+
+    def __init__(self, config: Config, domain: str, host_type: str = "") -> None:
+        """Work it out; raises `ConfigError` with every mistake."""
+        self.host_type = host_type
+        self._choices = _in_order(domain, config.modules_for(domain, host_type))
+
+    def missing(self, host: Host) -> list[ModuleChoice]:
+        """Give what has to be attached, those first that others need."""
+        return [choice for name, choice in self._choices.items() if name not in host.modules]
+
+    def outdated(self, host: Host) -> list[str]:
+        """Give what has to be detached, in order: what is gone, has other options, or needs one of these."""
+        found = {name for name, module in host.modules.items() if not _is(module, self._choices.get(name))}
+        lost = {interface for name in found for interface in host.modules[name].provides}
+        names = reversed(list(host.modules))
+        for name in host.modules:
+            if name not in found and not lost.isdisjoint(host.modules[name].requires):
+                found.add(name)
+                lost.update(host.modules[name].provides)
+        return [name for name in names if name in found]
+
+
 class Plan:
-    """The modules of each host in the order of attaching, and the components that come and go.
+    """What is to be on each host, and the components that come and go.
 
     ``gone_components`` are domains, ``new_components`` maps domains to (table, handlers).
     """
 
-    def __init__(self, config: Config, components: Mapping[str, Component]) -> None:
-        """``components`` are those that run. Raises `ConfigError` with every mistake."""
+    def __init__(self, config: Config, components: Mapping[str, Component], added: Mapping[str, str]) -> None:
+        """``components`` are those that run, ``added`` the host types of added domains that are hosts now.
+
+        Raises `ConfigError` with every mistake.
+        """
         mistakes: list[Mistake] = []
-        self._choices: dict[str, dict[str, ModuleChoice]] = {}
-        for domain in config.general.hosts:
+        self.hosts: dict[str, HostPlan] = {}
+        named = {**dict.fromkeys(config.hosts, ""), **added}
+        # The domains of a type may all be asleep: what is wrong is better known before they wake.
+        types = [(SOME_DOMAIN, host_type) for host_type in config.general.host_types]
+        for domain, host_type in (*named.items(), *types):
             try:
-                self._choices[domain] = _in_order(domain, config.modules_for(domain))
+                plan = HostPlan(config, domain, host_type)
             except ConfigError as error:
                 mistakes += [mistake for mistake in error.mistakes if mistake not in mistakes]
+            else:
+                if domain in named:
+                    self.hosts[domain] = plan
         wanted = {d: table for d, table in config.components().items() if table.handler is not None}
         self.gone_components = [d for d, table in components.items() if wanted.get(d) != table]
         self.new_components: dict[str, tuple[Component, Any]] = {}
@@ -43,22 +76,6 @@ class Plan:
                 mistakes += error.mistakes
         if mistakes:
             raise ConfigError(mistakes)
-
-    def missing(self, host: Host) -> list[ModuleChoice]:
-        """Give what has to be attached, those first that others need."""
-        return [choice for name, choice in self._choices[host.domain].items() if name not in host.modules]
-
-    def outdated(self, host: Host) -> list[str]:
-        """Give what has to be detached, in order: what is gone, has other options, or needs one of these."""
-        wanted = self._choices[host.domain]
-        found = {name for name, module in host.modules.items() if not _is(module, wanted.get(name))}
-        lost = {interface for name in found for interface in host.modules[name].provides}
-        names = reversed(list(host.modules))
-        for name in host.modules:
-            if name not in found and not lost.isdisjoint(host.modules[name].requires):
-                found.add(name)
-                lost.update(host.modules[name].provides)
-        return [name for name in names if name in found]
 
 
 def _is(module: Any, choice: ModuleChoice | None) -> bool:

@@ -7,22 +7,23 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredLock
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 from twisted.python.reflect import namedAny
 from zope.interface.registry import Components
 
 from palaver import jid
+from palaver.added import AddedDomains
 from palaver.auth.guests import is_guest
 from palaver.auth.methods import AccountsMaker, accounts_for, authenticator_for, server_secret
 from palaver.cluster.registry import MemoryRegistry
 from palaver.config import Config, ConfigError
 from palaver.errors import StreamError
 from palaver.events import SessionUnbound
-from palaver.interfaces import IComponents, IRegistry, IRosters
+from palaver.interfaces import IComponents, IDomains, IRegistry, IRosters
 from palaver.log import Log
-from palaver.plan import Plan
+from palaver.plan import HostPlan, Plan
 from palaver.routing.host import Host
 from palaver.routing.lifecycle import forget_guest
 from palaver.routing.rosters import ROSTER_KINDS, StoredRosters
@@ -75,6 +76,13 @@ class Server:
         self.registry.registerUtility(self.components, IComponents)
         # Routes of somebody's own by what the configuration calls them, and what takes them back.
         self._routes: dict[str, Callable[[], None]] = {}
+        # Domains that are added while the server runs.
+        self.added = AddedDomains(self)
+        self.registry.registerUtility(self.added, IDomains)
+        # Ends the streams of a host that goes, those without a session too.
+        self.end_streams: Callable[[Host, StreamError], None] = lambda host, error: None
+        # Hosts are made, changed and taken away one after the other.
+        self.changing = DeferredLock()
         # Guests who have just gone and whose data is being deleted.
         self._leaving: set[Deferred[None]] = set()
 
@@ -94,17 +102,23 @@ class Server:
         self.storage = open_storage(self.config.storage.url, general.data_dir, self.reactor)
         try:
             await self.storage.start()
+            await self.added.load()
             await self._apply(self.config)
         except BaseException:
             await self.stop()
             raise
+        self.added.go_on()
 
     async def stop(self) -> None:
         """End the sessions that are left, take everything down, then commit and close the storage."""
+        await self.added.stop()
+        await self.changing.run(lambda: Deferred.fromCoroutine(self._stop()))
+
+    async def _stop(self) -> None:
         for domain in list(self._components):
             self._components.pop(domain).service.stop()
         for host in reversed(list(self.hosts.values())):
-            await self._remove_host(host, DOWN)
+            await self.remove_host(host, DOWN)
         self._auth.clear()
         storage, self.storage = self.storage, None
         if storage is not None:
@@ -115,18 +129,19 @@ class Server:
 
         Raises `ConfigError`, and then everything is as it was.
         """
-        await self._apply(config)
+        await self.changing.run(lambda: Deferred.fromCoroutine(self._apply(config)))
 
     async def _apply(self, config: Config) -> None:
-        plan = Plan(config, {d: hosted.table for d, hosted in self._components.items() if hosted.table})
+        components = {d: hosted.table for d, hosted in self._components.items() if hosted.table}
+        plan = Plan(config, components, self.added.hosts(config))
         undo: Undo = []
         try:
             self._stop_components(plan, undo)
             self._release_components(config, undo)
-            for domain in config.general.hosts:
+            for domain, host_plan in plan.hosts.items():
                 host = self.hosts.get(domain) or self._add_host(domain, undo)
-                self._configure_host(host, config, undo)
-                await self._apply_modules(host, plan, undo)
+                self._configure_host(host, config, undo, host_plan.host_type)
+                await self._apply_modules(host, host_plan, undo)
             self._start_components(plan, undo)
             self._arrange_routes(config, undo)
             # The last step that can fail, which then has changed nothing.
@@ -135,10 +150,10 @@ class Server:
             for take_back in reversed(undo):
                 await self._take_back(take_back)
             raise
-        for domain in [domain for domain in self.hosts if domain not in config.general.hosts]:
-            await self._remove_host(self.hosts[domain], GONE)
+        for domain in [domain for domain in self.hosts if domain not in plan.hosts]:
+            await self.remove_host(self.hosts[domain], GONE)
         # The first host speaks where a stream names none; streams hold this very dictionary.
-        ordered = {domain: self.hosts[domain] for domain in config.general.hosts}
+        ordered = {domain: self.hosts[domain] for domain in plan.hosts}
         self.hosts.clear()
         self.hosts.update(ordered)
         for name in [name for name in self._routes if name not in config.general.routing_modules]:
@@ -155,21 +170,29 @@ class Server:
     # -- hosts ------------------------------------------------------------------------
 
     def _add_host(self, domain: str, undo: Undo) -> Host:
+        host = self._new_host(domain)
+        undo.append(lambda: self.remove_host(host, GONE))
+        self.show(host)
+        return host
+
+    def show(self, host: Host) -> None:
+        """Have a host found by streams and stanzas; raises `ConfigError` for a domain that is taken."""
+        try:
+            self.router.add(host)
+        except ValueError as error:
+            raise ConfigError(str(error)) from None
+        self.hosts[host.domain] = host
+
+    def _new_host(self, domain: str) -> Host:
         host = Host(domain, self.router, self.storage, None, self.reactor, self.registry)
         host.provide(StoredRosters(domain, self.storage), IRosters)
         for kind in ROSTER_KINDS:
             host.add_login_kind(kind)
         host.events.add(SessionUnbound, "auth", partial(self._session_gone, host))
-        try:
-            self.router.add(host)
-        except ValueError as error:
-            raise ConfigError(str(error)) from None
-        self.hosts[domain] = host
-        undo.append(lambda: self._remove_host(host, GONE))
         return host
 
-    def _configure_host(self, host: Host, config: Config, undo: Undo) -> None:
-        auth, external = config.auth_for(host.domain), config.tls.client_ca is not None
+    def _configure_host(self, host: Host, config: Config, undo: Undo, host_type: str = "") -> None:
+        auth, external = config.auth_for(host.domain, host_type), config.tls.client_ca is not None
         known = self._auth.get(host.domain)
         old = (host.accounts, host.authenticator, host.max_user_sessions)
         admins = (host.admins, host.server_admins)
@@ -182,7 +205,7 @@ class Server:
 
         undo.append(take_back)
         host.max_user_sessions = config.limits.max_user_sessions
-        host.admins = config.admins_of(host.domain)
+        host.admins = config.admins_of(host.domain, host_type)
         host.server_admins = frozenset(config.general.admins)
         if known == (auth, external):
             return
@@ -198,18 +221,38 @@ class Server:
             raise ConfigError(f"{host.domain}: {error}") from error
         self._auth[host.domain] = (auth, external)
 
-    async def _remove_host(self, host: Host, error: StreamError) -> None:
+    async def remove_host(self, host: Host, error: StreamError) -> None:
         """End the host's sessions, then take it down, last module first."""
         # Nobody finds it any more; what its sessions have stored at their end is stored first.
-        self.hosts.pop(host.domain, None)
-        for waiting in self.end_sessions(error, [host]):
-            await self._bounded(waiting, host.domain)
+        if self.hosts.get(host.domain) is host:
+            del self.hosts[host.domain]
+        ending = self.end_sessions(error, [host])
+        self.end_streams(host, error)
+        for waiting in ending:
+            await self.bounded(waiting, host.domain)
         for leaving in list(self._leaving):
-            await self._bounded(leaving, host.domain)
+            await self.bounded(leaving, host.domain)
         for name in reversed(list(host.modules)):
             await self._detach(host, name)
-        self.router.services.pop(host.domain, None)
+        if self.router.services.get(host.domain) is host:
+            del self.router.services[host.domain]
         self._auth.pop(host.domain, None)
+
+    async def make_host(self, domain: str, host_type: str, then: Callable[[Host], None]) -> Host:
+        """Make a host that nobody finds, with its modules, before ``then`` is called with it.
+
+        Raises `ConfigError`, and nothing is left of it.
+        """
+        plan = HostPlan(self.config, domain, host_type)
+        host = self._new_host(domain)
+        try:
+            self._configure_host(host, self.config, [], host_type)
+            await self._apply_modules(host, plan, [])
+            then(host)
+        except BaseException:
+            await self.remove_host(host, GONE)
+            raise
+        return host
 
     def end_sessions(self, error: StreamError, hosts: list[Host] | None = None) -> list[Deferred[Any]]:
         """End the sessions of these hosts, or all; gives what they wait for."""
@@ -241,7 +284,7 @@ class Server:
 
     # -- modules -------------------------------------------------------------------------
 
-    async def _apply_modules(self, host: Host, plan: Plan, undo: Undo) -> None:
+    async def _apply_modules(self, host: Host, plan: HostPlan, undo: Undo) -> None:
         """Attach what is new, detach what is gone, replace what has other options."""
         for name in plan.outdated(host):
             module = host.modules[name]
@@ -275,9 +318,9 @@ class Server:
         host.modules[name] = module
 
     async def _detach(self, host: Host, name: str) -> None:
-        await self._bounded(host.guard(name, host.modules.pop(name).detach), name)
+        await self.bounded(host.guard(name, host.modules.pop(name).detach), name)
 
-    async def _bounded(self, waiting: Deferred[Any] | None, name: str) -> None:
+    async def bounded(self, waiting: Deferred[Any] | None, name: str) -> None:
         """Wait for something that stops, but not for ever; what goes wrong is logged."""
         if waiting is None:
             return

@@ -88,6 +88,7 @@ class Palaver(MultiService):
         self.config = config
         self.reactor: Any = reactor
         self.server = Server(config, reactor, accounts)
+        self.server.end_streams = lambda host, error: self._end(error, lambda each: each.stream.host is host)
         self.tls: Any = None
         self.ready: Deferred[Palaver] = Deferred()
         self._ports = Ports(reactor, self._listener)
@@ -134,7 +135,7 @@ class Palaver(MultiService):
         try:
             super().startService()
             config.make_data_dir()
-            self.tls = _contexts(config)
+            self.tls = self._contexts(config)
             await self.server.start()
             if not self.running:
                 raise CancelledError("stopped before it was up")
@@ -253,6 +254,7 @@ class Palaver(MultiService):
             rate=limits.c2s_rate_bytes_per_s if limits.enabled else None,
             burst=limits.c2s_burst_bytes,
             language=self.config.general.language,
+            wake=self.server.added.domains.wake,
         )
 
     def _federate(self, config: Config) -> None:
@@ -276,6 +278,25 @@ class Palaver(MultiService):
             raise ConfigError(f"s2s.cacertfile: {error}") from None
         router.remote = self._federation
 
+    def _contexts(self, config: Config) -> TlsContexts:
+        """Read every certificate; raises `ConfigError`."""
+        try:
+            return TlsContexts(self._tls_settings(config))
+        except CertificateError as error:
+            raise ConfigError(str(error)) from None
+
+    def _tls_settings(self, config: Config) -> TlsSettings:
+        hosts = {domain: _files(table) for domain, table in config.tls.hosts.items()}
+        return TlsSettings(
+            config.general.data_dir,
+            config.general.hosts,
+            _files(config.tls),
+            {domain: found for domain, found in hosts.items() if found is not None},
+            config.tls.client_ca,
+            config.tls.directory,
+            self.server.added.domains.named,
+        )
+
     def _apply_limits(self, config: Config) -> None:
         limits = config.limits
         self._admission.max_total = limits.max_unauthenticated if limits.enabled else None
@@ -297,7 +318,7 @@ class Palaver(MultiService):
             raise ConfigError("the server does not run")
         if config.storage != old.storage or config.general.data_dir != old.general.data_dir:
             raise ConfigError("storage and data_dir are changed by a restart, not by a reload")
-        _contexts(config)
+        self._contexts(config)
         self.config = config
         take_back: Callable[[], Awaitable[None]] | None = None
         try:
@@ -313,12 +334,11 @@ class Palaver(MultiService):
             if isinstance(error, CannotListenError):
                 raise ConfigError(str(error)) from error
             raise
-        self.tls.reload(_tls_settings(config))
+        self.tls.reload(self._tls_settings(config))
         await self._ports.settle(config.listen.ports, self._update)
         self._door.update(lambda listener: setattr(listener, "settings", self._stream_settings("off")))
         self._apply_limits(config)
         self._federate(config)
-        self._end(GONE, lambda connection: connection.stream.host not in (None, *self.hosts.values()))
         log.info("reloaded")
 
     def addresses(self) -> list[str]:
@@ -346,25 +366,7 @@ def _accounts_by(checker: Checkers) -> AccountsMaker:
     return accounts
 
 
-def _contexts(config: Config) -> TlsContexts:
-    """Read every certificate; raises `ConfigError`."""
-    try:
-        return TlsContexts(_tls_settings(config))
-    except CertificateError as error:
-        raise ConfigError(str(error)) from None
-
-
-def _tls_settings(config: Config) -> TlsSettings:
-    def files(table: Certificate) -> CertificateFiles | None:
-        if table.certificate is None or table.key is None:
-            return None
-        return CertificateFiles(table.certificate, table.key)
-
-    hosts = {domain: files(table) for domain, table in config.tls.hosts.items()}
-    return TlsSettings(
-        config.general.data_dir,
-        config.general.hosts,
-        files(config.tls),
-        {domain: found for domain, found in hosts.items() if found is not None},
-        config.tls.client_ca,
-    )
+def _files(table: Certificate) -> CertificateFiles | None:
+    if table.certificate is None or table.key is None:
+        return None
+    return CertificateFiles(table.certificate, table.key)

@@ -33,6 +33,7 @@ STORAGE_URL = re.compile(r"sqlite|sqlite:///.+|memory")
 ROUTE = re.compile(r"local|component|cluster|s2s|[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 # What a port does about TLS, as people read it.
 TLS_NOTES = {"direct": "TLS", "required": "STARTTLS", "optional": "STARTTLS optional", "off": "no TLS"}
+HOST_TYPE = re.compile(r"[^\s@/]{1,100}")
 HANDLER = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
 
@@ -104,6 +105,7 @@ Account = Annotated[str, AfterValidator(_account)]
 Address = Annotated[str, AfterValidator(_address)]
 NameServer = Annotated[str, AfterValidator(_name_server)]
 ProxyNetwork = Annotated[str, AfterValidator(_network)]
+HostType = Annotated[str, _matching(HOST_TYPE, "up to 100 characters without spaces, @ and /")]
 RouteName = Annotated[str, _matching(ROUTE, "local, component, cluster, s2s, package.module:factory")]
 Seconds = Annotated[float, Field(gt=0, le=7 * 86400)]
 Positive = Annotated[int, Field(gt=0)]
@@ -114,6 +116,11 @@ class General(Section):
 
     hosts: list[Domain] = Field(
         default=["localhost"], min_length=1, description="The domains that have accounts here."
+    )
+    host_types: list[HostType] = Field(
+        default=[],
+        description="Names for kinds of domains that `palaver domain add` adds while the server runs; what "
+        "differs for one of them stands in `host_config`.",
     )
     admins: list[Account] = Field(
         default=[],
@@ -337,6 +344,11 @@ class Tls(Certificate):
         description="Authorities (PEM) whose client certificates are accepted for SASL EXTERNAL.",
     )
     hosts: dict[Domain, Certificate] = Field(default={}, description="A certificate of its own for a domain.")
+    directory: BelowPath | None = Field(
+        default=None,
+        description="A folder with files DOMAIN.pem, certificate with chain and key in each, for domains "
+        "without one of their own in `hosts`.",
+    )
 
 
 class Storage(Section):
@@ -582,14 +594,23 @@ class IqDisc(Section):
 
 
 class HostConfig(Section):
-    """What is different for one of the hosts."""
+    """What is different for one of the hosts, or for the added domains of one type."""
 
-    host: Domain = Field(description="One of general.hosts.")
+    host: Domain | None = Field(default=None, description="One of general.hosts.")
+    host_type: HostType | None = Field(
+        default=None, description="Instead of `host`: one of general.host_types."
+    )
     auth: Auth | None = Field(default=None, description="Takes the place of [auth] for this host.")
     admins: list[Account] = Field(default=[], description="Bare JIDs of those who administer this host too.")
     modules: dict[str, dict[str, Any]] = Field(
         default={}, description="Each table here takes the place of the one of the same name in [modules]."
     )
+
+    @model_validator(mode="after")
+    def _host_or_type(self) -> HostConfig:
+        if (self.host is None) == (self.host_type is None):
+            raise ValueError("either host or host_type says what this is for")
+        return self
 
 
 class Root(Section):

@@ -37,6 +37,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("xeps",),
     (
         "plan",
+        "added",
         "server",
         "service",
         "admin",

@@ -133,7 +133,7 @@ class MistakeTests(SynchronousTestCase):
             found,
             [
                 "general.datadir: unknown key; did you mean 'data_dir'? "
-                "allowed: admins, data_dir, hosts, language, log_format, loglevel, routing_modules"
+                "allowed: admins, data_dir, host_types, hosts, language, log_format, loglevel, routing_modules"
             ],
         )
 

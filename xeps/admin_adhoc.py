@@ -15,6 +15,7 @@ from palaver.commands import admins
 from palaver.commands import command as commands
 from palaver.commands.accounts import ACCOUNTS, NS_ADMIN
 from palaver.commands.command import Arguments, Call, Command, Done, Permission
+from palaver.commands.domains import DOMAINS
 from palaver.commands.notices import everybody, say
 from palaver.commands.reports import REPORTS
 from palaver.commands.typed import Bares, Lines
@@ -48,7 +49,7 @@ class ServiceAdministration(Module):
     def start(self) -> None:
         """Register the commands; those that end the process where it can be ended."""
         self._ending: IDelayedCall | None = None
-        found = [*ACCOUNTS, *REPORTS]
+        found = [*ACCOUNTS, *REPORTS, *DOMAINS]
         found.append(
             Command(
                 f"{NS_ADMIN}#edit-admin",

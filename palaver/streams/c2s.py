@@ -275,7 +275,30 @@ class ClientStream:
 
     def stream_opened(self, header: StreamHeader) -> None:
         """Answer a stream header with ours and the features."""
-        self.host = check_header(self, header)
+        found = check_header(self, header)
+        if isinstance(found, Deferred):
+            # What follows the header is not even parsed meanwhile.
+            self.hold()
+            found.addCallback(self._open_when_made, header)
+            return
+        self._open(found, header)
+
+    def _open_when_made(self, made: bool, header: StreamHeader) -> None:
+        """Answer a stream header when its host is there by now."""
+        if self.state is State.CLOSED:
+            return
+        try:
+            found = check_header(self, header) if made else None
+            if found is None or isinstance(found, Deferred):
+                raise StreamError("internal-server-error", "This host cannot be brought up now")
+        except StreamError as error:
+            self.end(error)
+            return
+        self._open(found, header)
+        self.go_on()
+
+    def _open(self, host: Host, header: StreamHeader) -> None:
+        self.host = host
         language = header.attrs.get("xml:lang", "")
         self._language = language if _LANGUAGE.fullmatch(language) else None
         self.claimed = header.attrs.get("from")

@@ -46,8 +46,10 @@ class State(Enum):
     CLOSED = "closed"
 
 
-def check_header(stream: ClientStream, header: StreamHeader) -> Host:
+def check_header(stream: ClientStream, header: StreamHeader) -> Host | Deferred[bool]:
     """Give the host that the client wants (RFC 6120 section 4.7); raises StreamError.
+
+    For one that is none yet it gives what fires when the same should be asked again.
 
     Its ``from`` is only repeated in the answer: who a client is, its login says (section 8.1.2.1).
     """
@@ -62,7 +64,11 @@ def check_header(stream: ClientStream, header: StreamHeader) -> Host:
         raise StreamError("improper-addressing", str(error)) from None
     host = stream.hosts.get(domain)
     if host is None:
-        raise StreamError("host-unknown")
+        wake = stream.settings.wake
+        waking = wake(domain) if wake is not None else None
+        if waking is None:
+            raise StreamError("host-unknown")
+        return waking
     if stream.host is not None and host is not stream.host:
         raise StreamError("not-authorized", "A restarted stream is for the same host")
     major = header.attrs.get("version", "").partition(".")[0]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+
+from twisted.internet.defer import Deferred
 
 KIB = 1024
 
@@ -29,3 +32,5 @@ class StreamSettings:
     """None for no limit."""
     burst: float = 0.0
     language: str = "en"
+    wake: Callable[[str], Deferred[bool] | None] | None = None
+    """Has the host of a domain made that is none yet (`palaver.routing.domains.Domains.wake`)."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,9 @@ from twisted.internet.interfaces import IOpenSSLClientConnectionCreator, IOpenSS
 from zope.interface import implementer
 
 from palaver.auth.certificates import ascii_domain, make_self_signed
+from palaver.log import Log
+
+log = Log("tls")
 
 # XEP-0368 section 2: the names of direct TLS for clients and for servers.
 ALPN_CLIENT = b"xmpp-client"
@@ -32,6 +36,9 @@ CIPHERS = b"ECDHE+AESGCM:ECDHE+CHACHA20"
 # RFC 9266 section 4.2.
 EXPORTER_LABEL = b"EXPORTER-Channel-Binding"
 EXPORTER_BYTES = 32
+
+# Contexts that are kept for domains that were added; one costs some 30 KiB, and a millisecond to make anew.
+MAX_ADDED = 500
 
 
 class CertificateError(ValueError):
@@ -49,9 +56,10 @@ class CertificateFiles(NamedTuple):
 class TlsSettings:
     """Which certificates to use.
 
-    ``domains`` are the hosts, the first one being the default; one without files in ``hosts``
-    uses ``default``, and without that a self-signed one in ``data_dir``. ``client_ca`` is a PEM file
-    of the authorities whose client certificates count; None: no client is asked for one.
+    ``domains`` are the hosts, the first one being the default; one without files in ``hosts`` and
+    without DOMAIN.pem in ``directory`` uses ``default``, and without that a self-signed one in ``data_dir``.
+    ``client_ca`` is a PEM file of the authorities whose client certificates count; None: no client is asked
+    for one. ``added`` gives the domain that a name in DNS form has as a host which was added later, or None.
     """
 
     data_dir: Path
@@ -59,6 +67,8 @@ class TlsSettings:
     default: CertificateFiles | None = None
     hosts: Mapping[str, CertificateFiles] = field(default_factory=dict)
     client_ca: Path | None = None
+    directory: Path | None = None
+    added: Callable[[str], str | None] = lambda name: None
 
 
 class _Context(SSL.Context):
@@ -87,6 +97,9 @@ class TlsContexts:
             }
         self._contexts = contexts
         self._files = files
+        self._settings = settings
+        # Those of added hosts, by protocol and name in DNS form, made when they are first asked for.
+        self._added: OrderedDict[tuple[bytes, str], _Context] = OrderedDict()
         # Those of outgoing connections, by the host that makes them; few hosts speak to other servers.
         self._outgoing: dict[str, SSL.Context] = {}
 
@@ -104,10 +117,12 @@ class TlsContexts:
         ``domain`` is the host of ours that shows its certificate, ``remote`` the domain that is asked for
         (RFC 6066 section 3), ``direct``: TLS from the first byte, which ALPN then names (XEP-0368).
         """
-        name = ascii_domain(domain)
-        while name and name not in self._contexts[ALPN_SERVER]:
-            name = name.partition(".")[2]
-        host = name or next(iter(self._contexts[ALPN_SERVER]))
+        host = self._host_of(domain, self._contexts[ALPN_SERVER])
+        if (added := self._settings.added(host)) is not None:
+            found = self._for_added(b"", host, lambda: _outgoing_context(_files(added, self._settings)))
+            if found is not None:
+                return ClientConnections(found, ascii_domain(remote), direct)
+            host = next(iter(self._contexts[ALPN_SERVER]))
         context = self._outgoing.get(host)
         if context is None:
             files = next(found for known, found in self._files.items() if ascii_domain(known) == host)
@@ -151,10 +166,37 @@ class TlsContexts:
     def _context_for(self, domain: str | None, protocol: bytes) -> _Context:
         """Give the context of a domain or of the nearest host above it, else of the default host."""
         contexts = self._contexts[protocol]
+        name = self._host_of(domain, contexts)
+        if name in contexts:
+            return contexts[name]
+        settings = self._settings
+        added = settings.added(name) or ""
+        found = self._for_added(
+            protocol, name, lambda: self._context(_files(added, settings), settings.client_ca, protocol)
+        )
+        return found or next(iter(contexts.values()))
+
+    def _host_of(self, domain: str | None, contexts: Mapping[str, object]) -> str:
+        """Give in DNS form a domain or the nearest host above it, else the default host."""
         name = ascii_domain(domain) if domain else ""
-        while name and name not in contexts:
+        while name and name not in contexts and self._settings.added(name) is None:
             name = name.partition(".")[2]
-        return contexts[name] if name else next(iter(contexts.values()))
+        return name or next(iter(contexts))
+
+    def _for_added(self, protocol: bytes, name: str, make: Callable[[], _Context]) -> _Context | None:
+        """Give the context of an added host, None when its certificate cannot be used."""
+        found = self._added.get((protocol, name))
+        if found is None:
+            try:
+                found = self._added[protocol, name] = make()
+            except (CertificateError, OSError) as error:
+                # Within a handshake nobody could answer to this.
+                log.error("certificate-unusable", host=name, error=str(error))
+                return None
+            if len(self._added) > MAX_ADDED:
+                self._added.popitem(last=False)
+        self._added.move_to_end((protocol, name))
+        return found
 
     def _context(self, files: CertificateFiles, client_ca: Path | None, protocol: bytes) -> _Context:
         context = _Context(SSL.TLS_SERVER_METHOD)
@@ -257,7 +299,7 @@ def _harden(context: SSL.Context) -> None:
     context.set_cipher_list(CIPHERS)
 
 
-def _outgoing_context(files: CertificateFiles) -> SSL.Context:
+def _outgoing_context(files: CertificateFiles) -> _Context:
     """Give the context in which a host connects to other servers, with its own certificate at hand."""
     context = _Context(SSL.TLS_CLIENT_METHOD)
     _harden(context)
@@ -284,10 +326,13 @@ def _server_name(connection: SSL.Connection) -> str | None:
 
 def _files(domain: str, settings: TlsSettings) -> CertificateFiles:
     """Give the files of a host; makes a self-signed certificate where none is configured."""
-    configured = settings.hosts.get(domain, settings.default)
-    if configured is not None:
+    name = f"{ascii_domain(domain).strip('[]').replace(':', '-')}.pem"
+    configured = settings.hosts.get(domain)
+    if configured is None and settings.directory is not None and (settings.directory / name).is_file():
+        configured = CertificateFiles(settings.directory / name, settings.directory / name)
+    if configured := configured or settings.default:
         return configured
-    path = settings.data_dir / f"{ascii_domain(domain).strip('[]').replace(':', '-')}.pem"
+    path = settings.data_dir / name
     if not path.exists():
         settings.data_dir.mkdir(parents=True, exist_ok=True)
         # Written aside first: half a key after a crash would stop every later start.
