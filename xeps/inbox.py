@@ -27,6 +27,7 @@ from palaver.inbox.conversations import (
     Conversation,
     Conversations,
 )
+from palaver.inbox.messages import Content
 from palaver.inbox.queries import BOXES, Wish
 from palaver.jid import JID, InvalidJID
 from palaver.markup import attribute, element
@@ -114,7 +115,8 @@ class Inbox(Module):
             if entry.host != self.host.domain or entry.peer is None or sender is None:
                 continue
             own = JID(entry.owner, entry.host, "")
-            self._write(batch, own, entry.peer, message, entry.id, outgoing=sender.bare == own.bare)
+            content = Content(message, entry.payload)
+            self._write(batch, own, entry.peer, content, entry.id, outgoing=sender.bare == own.bare)
             done.add(entry.owner)
 
     def _done(self, message: Stanza) -> set[str]:
@@ -124,15 +126,15 @@ class Inbox(Module):
             self._written.popitem(last=False)
         return known[1]
 
-    def _write(self, batch: Batch, own: JID, peer: str, message: Stanza, at: int, *, outgoing: bool) -> None:
+    def _write(self, batch: Batch, own: JID, peer: str, content: Content, at: int, *, outgoing: bool) -> None:
         conversations = self._conversations
         if outgoing and peer != own.bare:
-            messages.wrote(conversations, batch, own.local, peer, message, at)
+            messages.wrote(conversations, batch, own.local, peer, content, at)
             return
         if outgoing:
             # Of what one writes to oneself the copy that arrives is unread.
             conversations.put_read(batch, own.local, peer, at - 1)
-        messages.got(conversations, batch, own, peer, message, at)
+        messages.got(conversations, batch, own, peer, content, at)
 
     @phase(TO_USER, "archive", "message")
     def arriving(self, message: Stanza, to: JID) -> Deferred[None] | None:
@@ -149,7 +151,9 @@ class Inbox(Module):
         done.add(to.local)
         batch = Batch()
         outgoing = sender.bare == to.bare
-        self._write(batch, to.without_resource(), sender.bare, message, ids.new_id(), outgoing=outgoing)
+        self._write(
+            batch, to.without_resource(), sender.bare, Content.of(message), ids.new_id(), outgoing=outgoing
+        )
         return self._commit(batch)
 
     @phase(SENT, "archive", "message")
@@ -168,7 +172,7 @@ class Inbox(Module):
         if user.local in done or to.bare == user.bare:
             return None
         batch = Batch()
-        self._write(batch, user.jid, to.bare, message, ids.new_id(), outgoing=True)
+        self._write(batch, user.jid, to.bare, Content.of(message), ids.new_id(), outgoing=True)
         return self._commit(batch)
 
     def _marked(self, message: Stanza) -> str | None:
@@ -232,16 +236,17 @@ class Inbox(Module):
 
     def _in_group(self, batch: Batch, room: str, members: Any, author: str, message: Stanza, at: int) -> None:
         """Write a room's message for all of its members that have their accounts here."""
+        content = Content.of(message)
         for bare in members:
             own = jid.parse(bare)
             if own.domain == self.host.domain and own.local:
-                self._write_in_group(batch, own, room, message, at, is_author=bare == author)
+                self._write_in_group(batch, own, room, content, at, is_author=bare == author)
 
     def _write_in_group(
-        self, batch: Batch, own: JID, room: str, message: Stanza, at: int, *, is_author: bool
+        self, batch: Batch, own: JID, room: str, content: Content, at: int, *, is_author: bool
     ) -> None:
         write: Any = messages.wrote if is_author else messages.got
-        write(self._conversations, batch, own.local if is_author else own, room, message, at)
+        write(self._conversations, batch, own.local if is_author else own, room, content, at)
 
     def _affiliated(self, event: Affiliated, batch: Batch) -> None:
         """Write what a room tells those of themselves whose affiliation changes."""
@@ -253,7 +258,7 @@ class Inbox(Module):
             if affiliation == "none" and self.settings.remove_on_kicked:
                 self._conversations.drop(batch, own.local, room)
             elif self.settings.aff_changes:
-                messages.got(self._conversations, batch, own, room, told, ids.new_id())
+                messages.got(self._conversations, batch, own, room, Content.of(told), ids.new_id())
 
     # -- requests -----------------------------------------------------------------------------
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from palaver.archive.messages import NS_HINTS, NS_MARKERS, reference
 from palaver.archive.retraction import NS_RETRACT
 from palaver.inbox.conversations import NS_CONVERSATION, Conversations
@@ -36,11 +38,24 @@ def is_content(message: Stanza) -> bool:
     return not _CONTENT.isdisjoint(children)
 
 
+class Content(NamedTuple):
+    """A message with its form as stored: encoded once for everybody, and as in the archive if it is there."""
+
+    message: Stanza
+    payload: bytes
+
+    @classmethod
+    def of(cls, message: Stanza) -> Content:
+        """Encode a message."""
+        return cls(message, message.encode(declare=True))
+
+
 def wrote(
-    conversations: Conversations, batch: Batch, local: str, peer: str, message: Stanza, at: int
+    conversations: Conversations, batch: Batch, local: str, peer: str, content: Content, at: int
 ) -> None:
     """Note what an account has written: the last message, and that all before it is read."""
-    conversations.put_last(batch, local, peer, _stored(message), message.attrs.get("id", ""), at)
+    message, payload = content
+    conversations.put_last(batch, local, peer, payload, message.attrs.get("id", ""), at)
     conversations.put_read(batch, local, peer, at)
 
 
@@ -49,16 +64,13 @@ def got(
     batch: Batch,
     to: JID,
     peer: str,
-    message: Stanza,
+    content: Content,
     at: int,
 ) -> None:
     """Note what an account is sent: the last message, which is unread."""
+    message, payload = content
     id = message.attrs.get("id", "")
     sender = message.sender
     ref = reference(message, sender, to) if sender is not None else None
-    conversations.put_last(batch, to.local, peer, _stored(message), id, at)
+    conversations.put_last(batch, to.local, peer, payload, id, at)
     conversations.put_unread(batch, to.local, peer, id, at, ref)
-
-
-def _stored(message: Stanza) -> bytes:
-    return message.encode(declare=True)
