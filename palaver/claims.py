@@ -90,6 +90,7 @@ TITLES = {
     356: "Privileged Entity",
     357: "Push Notifications",
     359: "Unique and Stable Stanza IDs",
+    363: "HTTP File Upload",
     368: "SRV records for XMPP over TLS",
     377: "Blocking Command Reports",
     390: "Entity Capabilities 2.0",

@@ -32,6 +32,7 @@ from palaver.settings import Auth, Component
 from palaver.storage.open import open_storage
 from palaver.streams.components.directory import Directory
 from palaver.waiting import settled
+from palaver.web.interfaces import IDataFolder
 
 log = Log("server")
 
@@ -65,6 +66,7 @@ class Server:
         self.router = Router()
         self.registry = Components("palaver")
         self.registry.registerUtility(MemoryRegistry(reactor), IRegistry)
+        self.registry.registerUtility(config.general.data_dir, IDataFolder)
         self.hosts: dict[str, Host] = {}
         self.storage: Any = None
         self._accounts = accounts

@@ -154,6 +154,12 @@ host_meta = ModuleMaker(
     "Where browsers and others find this host",
     (Xep(156, "1.4.0"), Xep(487, "0.1.0", "partial")),
 )
+http_upload = ModuleMaker(
+    "mod_http_upload",
+    f"{_XEPS}.http_upload.HttpUpload",
+    "Files that are too large for messages, kept for a while",
+    (Xep(363, "1.2.0"),),
+)
 inbox = ModuleMaker(
     "mod_inbox",
     f"{_XEPS}.inbox.Inbox",
@@ -257,11 +263,6 @@ muc_moderation = ModuleMaker(
     f"{_XEPS}.muc_moderation.Moderation",
     "Messages in rooms are taken back by moderators and by who wrote them",
     (Xep(425, "0.3.0"),),
-)
-muc_members = ModuleMaker(
-    "mod_muc_members",
-    f"{_XEPS}.muc_members.RoomMembers",
-    "Notifications for members of rooms that they are not in",
 )
 muc_occupant_id = ModuleMaker(
     "mod_muc_occupant_id",
@@ -445,6 +446,11 @@ version = ModuleMaker(
     f"{_XEPS}.version.Version",
     "Which software this is",
     (Xep(92, "1.1"), Xep(232, "0.3")),
+)
+watch = ModuleMaker(
+    "mod_watch",
+    f"{_XEPS}.watch.Watch",
+    "Counts for Prometheus, and whether the server lives and is ready",
 )
 watch_registrations = ModuleMaker(
     "mod_watch_registrations",
