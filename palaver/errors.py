@@ -14,6 +14,8 @@ from palaver.markup import element, escape
 
 NS_STANZAS = "urn:ietf:params:xml:ns:xmpp-stanzas"
 NS_STREAMS = "urn:ietf:params:xml:ns:xmpp-streams"
+# Conditions that say more of a policy-violation (XEP-0205).
+NS_ERRORS = "urn:xmpp:errors"
 
 # RFC 6120 section 8.3.3: the type that goes with each condition unless the caller says otherwise.
 DEFAULT_TYPES = {

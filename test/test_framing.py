@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from lxml import etree
 from twisted.trial.unittest import SynchronousTestCase
 
-from palaver import framing, parsing
+from palaver import framing, parsing, segments
 from palaver.errors import StreamError
 from palaver.framing import NS_STREAM, Framer, StreamHeader
 from palaver.stanza import NS_CLIENT, NS_SERVER, Stanza
@@ -291,7 +291,7 @@ class SegmentTests(SynchronousTestCase):
 
     def test_parser_is_renewed(self) -> None:
         """After much input the parser makes room for a new one, and the stream goes on."""
-        self.patch(framing, "MAX_PARSER_BYTES", 500)
+        self.patch(segments, "MAX_PARSER_BYTES", 500)
         recorder = opened()
         for number in range(100):
             recorder.framer.feed(b"<o:a%d/>" % number)

@@ -14,8 +14,8 @@ from websockets.frames import CloseCode, Frame, Opcode
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
-from palaver.errors import StreamError
-from palaver.framing import MAX_HEADER_BYTES, NS_ERRORS
+from palaver.errors import NS_ERRORS, StreamError
+from palaver.framing import MAX_HEADER_BYTES
 from palaver.markup import element
 from palaver.streams.listener import Listener
 from palaver.streams.tcp import Connection

@@ -12,8 +12,7 @@ import re
 from typing import Any, NamedTuple
 
 from palaver import metrics
-from palaver.errors import StreamError
-from palaver.framing import NS_ERRORS
+from palaver.errors import NS_ERRORS, StreamError
 from palaver.log import Log
 from palaver.markup import element
 from palaver.streams.listener import Listener
