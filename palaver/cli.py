@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from palaver import __version__
 from palaver.ask import NotRunning, ask
-from palaver.config import CONFIG_FILE, Config, ConfigError, load_config
+from palaver.config import CONFIG_FILE, SOME_DOMAIN, Config, ConfigError, load_config
 from palaver.errors import StorageError
 from palaver.template import TEMPLATE
 
@@ -167,6 +167,8 @@ def check(options: argparse.Namespace) -> None:
     config = load_config(options.config)
     for host in config.hosts:
         config.modules_for(host)
+    for host_type in config.general.host_types:
+        config.modules_for(SOME_DOMAIN, host_type)
     if not options.pipeline:
         print(f"{config.file or 'The default configuration'} has no mistakes.")
         return

@@ -133,7 +133,8 @@ class MistakeTests(SynchronousTestCase):
             found,
             [
                 "general.datadir: unknown key; did you mean 'data_dir'? "
-                "allowed: admins, data_dir, host_types, hosts, language, log_format, loglevel, routing_modules"
+                "allowed: admins, data_dir, host_types, hosts, language, log_format, loglevel, "
+                "routing_modules"
             ],
         )
 
@@ -235,6 +236,22 @@ class MistakeTests(SynchronousTestCase):
         """A host_config is for one of the hosts."""
         (found,) = self.mistakes("[[host_config]]\nhost = 'example.org'")
         self.assertEqual(found, "host_config[0].host: 'example.org' is not served; allowed: localhost")
+
+    def test_differences_of_a_host_type(self):
+        """A host_config is for a host or for one of the host types, and its modules are checked."""
+        (found,) = self.mistakes("[[host_config]]\nhost_type = 'school'")
+        self.assertEqual(
+            found, "host_config[0].host_type: 'school' is no host type; general.host_types names none"
+        )
+        for text in ("admins = []", "host = 'localhost'\nhost_type = 'school'"):
+            (found,) = self.mistakes(f"[[host_config]]\n{text}")
+            self.assertIn("either host or host_type says what this is for", found)
+        typed = "[general]\nhost_types = ['school']\n[[host_config]]\nhost_type = 'school'\n"
+        (found,) = self.mistakes(f"{typed}[host_config.modules.mod_greet]\nx = 1")
+        self.assertEqual(found, "host_config[0].modules.mod_greet.x: unknown key; allowed: text, times")
+        config = read(f"{typed}admins = ['head@localhost']")
+        self.assertEqual(config.admins_of("a.example", "school"), {"head@localhost"})
+        self.assertEqual(config.admins_of("localhost"), frozenset())
 
     def test_wrong_options_of_one_host(self):
         """The modules of a host_config are checked like the others."""

@@ -22,6 +22,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from palaver.auth.certificates import make_self_signed, xmpp_addr, xmpp_addresses
+from palaver.streams import tls as tls_module
 from palaver.streams.tls import (
     ALPN_SERVER,
     EXPORTER_LABEL,
@@ -193,6 +194,34 @@ class CertificateTests(TlsTestCase):
         )
         self.assertEqual(self.seen("example.org", self.tls.for_server()), ["common"])
         self.assertEqual(self.seen("example.net", self.tls.for_server()), ["special"])
+
+    def test_directory(self) -> None:
+        """A folder of certificates serves domains without one of their own in the configuration."""
+        folder = self.dir / "certificates"
+        folder.mkdir()
+        (folder / "example.net.pem").write_bytes(make_self_signed("of.folder"))
+        self.tls.reload(TlsSettings(self.dir, ("example.org", "example.net"), directory=folder))
+        self.assertEqual(self.seen("example.net", self.tls.for_server()), ["of.folder"])
+        self.assertEqual(self.seen("example.org", self.tls.for_server()), ["example.org"])
+
+    def test_added(self) -> None:
+        """Hosts that are added later get contexts when they are asked for, and a bounded number is kept."""
+        self.patch(tls_module, "MAX_ADDED", 2)
+        names = {f"d{number}.example": f"d{number}.example" for number in range(4)}
+        names["xn--mnchen-3ya.example"] = "münchen.example"
+        self.tls.reload(TlsSettings(self.dir, ("example.org",), added=names.get))
+        for asked, domain in (*names.items(), *names.items()):
+            self.assertEqual(self.seen(f"muc.{asked}", self.tls.for_server()), [domain])
+            self.assertLessEqual(len(self.tls._added), 2)
+        self.assertEqual(self.seen("made-up.example", self.tls.for_server()), ["example.org"])
+        self.assertLessEqual(len(self.tls._added), 2)
+
+    def test_unusable_of_added(self) -> None:
+        """The garbled certificate of an added host ends no handshake: the first host's is shown."""
+        (self.dir / "d.example.pem").write_text("nothing")
+        self.tls.reload(TlsSettings(self.dir, ("example.org",), added={"d.example": "d.example"}.get))
+        self.assertEqual(self.seen("d.example", self.tls.for_server()), ["example.org"])
+        self.assertIsNotNone(self.tls.for_client("d.example", "other.example", False))
 
     def test_bad_files(self) -> None:
         """A missing, garbled or foreign file is named, and what was loaded before goes on."""
