@@ -1,4 +1,4 @@
-"""The ``palaver`` command: start, init, check, account, invite, status, reload, storage upgrade.
+"""The ``palaver`` command: start, init, check, account, invite, rest-token, status, reload, storage upgrade.
 
 Exit status: 0 done; 1 it failed; 2 wrong usage or a wrong configuration. What went
 wrong is said in a sentence on standard error.
@@ -75,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_accounts(add, commands.add_parser("account", help="Make, delete and list accounts."))
     _add_domains(add, commands.add_parser("domain", help="Add and remove domains while the server runs."))
     _add_invites(add, commands.add_parser("invite", help="Make, list and delete links for new accounts."))
+    _add_tokens(add, commands.add_parser("rest-token", help="Make and remove tokens for programs that use REST."))
     storage = commands.add_parser("storage", help="Look after the storage.").add_subparsers(
         required=True, metavar="COMMAND"
     )
@@ -137,6 +138,22 @@ def _add_invites(add: Callable[..., Any], parser: argparse.ArgumentParser) -> No
             command.add_argument("--inviter", metavar="USER@HOST", help="who invites; becomes a contact")
             command.add_argument("--uses", type=int, metavar="N", help="how many accounts; default 1")
             command.add_argument("--lifetime", type=int, metavar="SECONDS", help="for which it counts")
+
+
+def _add_tokens(add: Callable[..., Any], parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for name, help in (
+        ("add", "Make a token and print it, this once."),
+        ("list", "List the tokens."),
+        ("remove", "Remove a token."),
+    ):
+        command = add(name, rest_token, help, commands)
+        command.set_defaults(command=f"rest-token {name}")
+        command.add_argument("host", metavar="HOST")
+        if name != "list":
+            command.add_argument("name", metavar="NAME", help="what it is for")
+        if name == "add":
+            command.add_argument("--scope", choices=("read", "write"), default="read", help="what it may do")
 
 
 # -- the commands -----------------------------------------------------------------------
@@ -225,6 +242,12 @@ def invite(options: argparse.Namespace) -> None:
     if inviter := getattr(options, "inviter", None):
         request |= {"accountjid": inviter, "roster-subscription": True}
     _run(options, request)
+
+
+def rest_token(options: argparse.Namespace) -> None:
+    """Do something with tokens, like `account`."""
+    names = ("command", "host", "name", "scope")
+    _run(options, {name: getattr(options, name, None) for name in names})
 
 
 def _run(options: argparse.Namespace, request: dict[str, Any]) -> None:

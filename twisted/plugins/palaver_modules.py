@@ -357,6 +357,18 @@ remote_roster = ModuleMaker(
     (Xep(321, "0.1.1"),),
     default=False,
 )
+rest_admin = ModuleMaker(
+    "mod_rest_admin",
+    f"{_XEPS}.rest_admin.RestAdmin",
+    "Administration over HTTP: accounts, sessions, messages, every command",
+    default=False,
+)
+rest_client = ModuleMaker(
+    "mod_rest_client",
+    f"{_XEPS}.rest_client.RestClient",
+    "Messages, contacts and rooms over HTTP, for an account's programs",
+    default=False,
+)
 roster_exchange = ModuleMaker(
     "mod_roster_exchange",
     f"{_XEPS}.roster_exchange.RosterExchange",

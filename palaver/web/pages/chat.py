@@ -115,7 +115,7 @@ class _Start(Resource):
 class _Files(File):
     """The files of the program; folders are not listed."""
 
-    childNotFound = NOT_FOUND
+    childNotFound: Any = NOT_FOUND
 
     def getChild(self, path: bytes, request: Any) -> Any:
         """See File, for which no name is too odd to ask the system for."""

@@ -68,7 +68,8 @@ class StartPage(Resource):
 
 def _authority(request: Any) -> str:
     """Give host and port as the browser has written them; shown to nobody else."""
-    return (request.getHeader("host") or request.getRequestHostname().decode("latin-1")).strip()
+    given: str = request.getHeader("host") or request.getRequestHostname().decode("latin-1")
+    return given.strip()
 
 
 def _line(link: Any) -> Html:

@@ -18,7 +18,7 @@ class PageCase(WebCase):
         self.addCleanup(found.end)
         return found
 
-    async def command(self, name: str, by: str | None = None, **values: object) -> Done:
+    async def command(self, name: str, /, by: str | None = None, **values: object) -> Done:
         """Run a command of the host localhost by its words; ``by`` is a bare JID."""
         host = self.palaver.hosts["localhost"]
         found = commands.named(host, name)

@@ -30,7 +30,7 @@ class FolderTests(PageCase):
         (folder / "dist/sounds").mkdir(parents=True)
         (folder / "dist/converse.min.js").write_text("// chat")
         (folder / "secret.txt").write_text("do not read")
-        self.modules = {
+        type(self).modules = {
             "mod_conversejs": {"folder": str(folder / "dist"), "options": {"theme": "</script><b>"}}
         }
         return super().setUp()

@@ -46,7 +46,7 @@ class Visitor:
 
     async def get(self, path: str, **headers: str) -> Answer:
         """Load a page."""
-        return await self.send("GET", path, **headers)
+        return await self.send("GET", path, b"", **headers)
 
     async def post(self, path: str, fields: dict[str, str], **headers: str) -> Answer:
         """Send a form."""

@@ -1,0 +1,191 @@
+"""REST for administrators, over real sockets."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, ClassVar
+
+from palaver.test.web.rest.case import RestCase, basic
+
+KEEPER = basic("keeper", "open sesame")
+
+
+class AdminCase(RestCase):
+    """Asks as the administrator of the configuration."""
+
+    base = "/api/admin"
+    authorization = KEEPER
+    modules: ClassVar[dict[str, Any]] = {
+        "mod_rest_admin": {"username": "keeper", "password": "open sesame"},
+        "mod_register": {},
+        "mod_mam": {},
+    }
+
+
+class WhoTests(AdminCase):
+    """Who gets in."""
+
+    async def test_strangers(self) -> None:
+        """Nobody gets in without a name and the right password, nor an account that is no administrator."""
+        for given in (
+            "",
+            "Basic",
+            "Basic !",
+            "Basic Zm9v",
+            "Bearer x",
+            "Digest x",
+            basic("keeper", "wrong!!!!"),
+        ):
+            answer = await self.assert_status(401, "GET", "/users/localhost", authorization=given)
+            self.assertIn("www-authenticate: basic", answer.head.lower())
+        await self.assert_status(401, "GET", "/users/localhost", authorization=basic("romeo@localhost"))
+
+    async def test_administrator(self) -> None:
+        """An account that administers the host gets in, and administers no other host."""
+        self.palaver.hosts["localhost"].admins |= {"juliet@localhost"}
+        juliet = basic("juliet@localhost")
+        found = await self.json("/users/localhost", authorization=juliet)
+        self.assertIn("romeo@localhost", found)
+        await self.assert_status(403, "GET", "/users/verona.example", authorization=juliet)
+        await self.command("account disable", accountjids=["juliet@localhost"])
+        await self.assert_status(401, "GET", "/users/localhost", authorization=juliet)
+
+    async def test_tokens(self) -> None:
+        """A token may read or write, is listed without its secret, and is gone once it is removed."""
+        secrets = {}
+        for scope in ("read", "write"):
+            done = await self.command("rest-token add", name=scope, scope=scope)
+            assert done.result is not None
+            secrets[scope] = "Bearer " + done.result.model_dump()["token"]
+        for secret in secrets.values():
+            await self.assert_status(200, "GET", "/users/localhost", authorization=secret)
+        romeo = "/users/localhost/romeo"
+        await self.assert_status(403, "DELETE", romeo, authorization=secrets["read"])
+        await self.assert_status(204, "DELETE", romeo, authorization=secrets["write"])
+        await self.assert_status(403, "GET", "/users/verona.example", authorization=secrets["write"])
+        listed = str((await self.command("rest-token list")).result)
+        self.assertIn("write may write", listed)
+        stored = await self.palaver.hosts["localhost"].storage.documents.list(
+            "localhost", "", ("rest-token",)
+        )
+        for secret in secrets.values():
+            self.assertNotIn(secret[7:], listed + str(stored))
+        await self.command("rest-token remove", name="write")
+        await self.assert_status(401, "GET", "/users/localhost", authorization=secrets["write"])
+
+    async def test_guesses(self) -> None:
+        """Whoever tries one password after the other has to wait."""
+        statuses = set()
+        for number in range(25):
+            wrong = basic("keeper", f"password{number}")
+            statuses.add((await self.ask("GET", "/commands", authorization=wrong)).status)
+        self.assertEqual(statuses, {401, 429})
+
+
+class RouteTests(AdminCase):
+    """What can be asked."""
+
+    async def test_accounts(self) -> None:
+        """Accounts are made, listed, given other passwords and deleted."""
+        given = {"username": "tybalt", "password": "prince of cats"}
+        made = await self.assert_status(201, "POST", "/users/localhost", given)
+        self.assertIn("location: /api/admin/users/localhost/tybalt@localhost", made.head.lower())
+        self.assertIn("tybalt@localhost", await self.json("/users/localhost"))
+        await self.assert_status(403, "POST", "/users/localhost", given)
+        await self.assert_status(204, "PUT", "/users/localhost/tybalt", {"newpass": "rat-catcher"})
+        accounts = self.palaver.hosts["localhost"].accounts
+        self.assertTrue(await accounts.check_password("tybalt", "rat-catcher"))
+        await self.assert_status(204, "DELETE", "/users/localhost/tybalt")
+        await self.assert_status(404, "DELETE", "/users/localhost/tybalt")
+        await self.assert_status(404, "GET", "/users/elsewhere.example")
+        self.assertEqual(await self.json("/users/verona.example"), [])
+
+    async def test_sessions(self) -> None:
+        """Sessions are listed and ended."""
+        romeo = await self.log_in("romeo@localhost/orchard")
+        self.assertEqual(await self.json("/sessions/localhost"), ["romeo@localhost/orchard"])
+        await self.assert_status(204, "DELETE", "/sessions/localhost/romeo/orchard")
+        self.assertIn("reset", (await romeo.next()).toXml())
+        await self.assert_status(404, "DELETE", "/sessions/localhost/romeo/orchard")
+
+    async def test_messages(self) -> None:
+        """A message is sent for an account, arrives, and is in its archive."""
+        juliet = await self.log_in("juliet@localhost/balcony")
+        juliet.send("<presence/>")
+        given = {"caller": "romeo@localhost", "to": "juliet@localhost", "body": "It is <my> lady"}
+        await self.assert_status(204, "POST", "/messages", given)
+        while (got := await juliet.next()).name != "message":
+            pass
+        self.assertEqual(str(got.body), "It is <my> lady")
+        for path in ("/messages/romeo@localhost", "/messages/romeo@localhost/juliet@localhost?limit=5"):
+            (found,) = await self.json(path)
+            self.assertEqual((found["sender"], found["body"]), ("romeo@localhost", "It is <my> lady"))
+        self.assertEqual(await self.json("/messages/romeo@localhost?before=1000"), [])
+        await self.assert_status(404, "POST", "/messages", {**given, "caller": "nobody@localhost"})
+
+    async def test_stanzas(self) -> None:
+        """Any stanza is sent for an account; what is none is refused."""
+        juliet = await self.log_in("juliet@localhost/balcony")
+        whole = "<message from='romeo@localhost' to='juliet@localhost/balcony'><x xmlns='a:b'/></message>"
+        await self.assert_status(204, "POST", "/stanzas", {"stanza": whole})
+        self.assertIn("a:b", (await juliet.next()).toXml())
+        for wrong in (
+            "<message",
+            "",
+            "hello",
+            "<message/>",
+            "<iq from='a@' to='b'/>",
+            "<a from='x' to='y'/>",
+        ):
+            await self.assert_status(400, "POST", "/stanzas", {"stanza": wrong})
+
+    async def test_contacts(self) -> None:
+        """Contacts are added, connected and deleted."""
+        await self.assert_status(204, "POST", "/contacts/romeo@localhost", {"jid": "nurse@localhost"})
+        await self.assert_status(
+            204, "PUT", "/contacts/romeo@localhost/juliet@localhost/manage", {"action": "connect"}
+        )
+        found = {each["jid"]: each["subscription"] for each in await self.json("/contacts/romeo@localhost")}
+        self.assertEqual(found, {"nurse@localhost": "none", "juliet@localhost": "both"})
+        (juliets,) = await self.json("/contacts/juliet@localhost")
+        self.assertEqual((juliets["jid"], juliets["subscription"]), ("romeo@localhost", "both"))
+        await self.assert_status(
+            204, "PUT", "/contacts/romeo@localhost/juliet@localhost/manage", {"action": "disconnect"}
+        )
+        self.assertEqual(await self.json("/contacts/juliet@localhost"), [])
+        await self.assert_status(204, "DELETE", "/contacts/romeo@localhost/nurse@localhost")
+        self.assertEqual(await self.json("/contacts/romeo@localhost"), [])
+        await self.assert_status(400, "PUT", "/contacts/romeo@localhost/nurse@localhost", {"action": "marry"})
+
+    async def test_commands(self) -> None:
+        """Every command of the host is listed, and does over REST what it does elsewhere."""
+        paths = {line["name"]: line["path"] for line in await self.json("/commands")}
+        self.assertIn("invite_create", paths)
+        path = paths["invite_create"].replace("{host}", "localhost")
+        answer = await self.assert_status(200, "POST", path, {"uses": 2})
+        self.assertRegex(json.loads(answer.text)["result"]["uri"], "^xmpp:localhost[?]register;preauth=")
+        await self.assert_status(400, "POST", path, {"uses": -1})
+
+    async def test_wrong_requests(self) -> None:
+        """What is not JSON, is too much or is unknown is refused, and the next one is served."""
+        path = "/users/localhost"
+        for body in (
+            b"{",
+            b"[]",
+            b'"x"',
+            b"\xff",
+            b"{}",
+            b'{"username": 1, "password": "x"}',
+            b'{"host":"x"}',
+        ):
+            await self.assert_status(400, "POST", path, body)
+        known = {"username": "a", "password": "b"}
+        await self.assert_status(400, "POST", path, {**known, "extra": 1})
+        await self.assert_status(415, "POST", path, known, Content_Type="text/plain")
+        await self.assert_status(413, "POST", path, b" " * 1_000_000)
+        await self.assert_status(405, "PATCH", path)
+        await self.assert_status(404, "GET", "/nothing")
+        await self.assert_status(400, "GET", "/messages/romeo@localhost?limit=501")
+        await self.assert_status(400, "GET", "/messages/romeo@localhost?before=x")
+        await self.assert_status(400, "GET", "/messages/@")
+        await self.assert_serves()
