@@ -227,7 +227,7 @@ class Palaver(MultiService):
         return listener
 
     def _component_port(self, table: ComponentListener) -> ComponentPort:
-        port = ComponentPort(
+        port: ComponentPort = ComponentPort(
             table, "component", self._component_settings(table), self.reactor, self._flusher, self._wheel,
             self._admission, self.tls,
             lambda connection: ComponentStream(

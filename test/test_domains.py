@@ -154,7 +154,8 @@ class AddedTest(DomainsCase):
         await self.add(host_type="quiet")
         await self.add("other.example")
         for domain in (SCHOOL, "other.example"):
-            await self.palaver.server.added.domains.wake(domain)
+            domains: Any = self.palaver.server.added.domains
+            await domains.wake(domain)
         self.assertNotIn("mod_ping", self.palaver.hosts[SCHOOL].modules)
         self.assertIn("mod_ping", self.palaver.hosts["other.example"].modules)
 
@@ -237,8 +238,8 @@ class ChangedTest(DomainsCase):
     async def test_no_module(self) -> None:
         """A host that cannot be brought up answers so, and the next attempt is one."""
         await self.add()
-        server = self.palaver.server
-        make, server.make_host = server.make_host, self._fail  # type: ignore[method-assign]
+        server: Any = self.palaver.server
+        make, server.make_host = server.make_host, self._fail
         self.assertEqual(await self.error_of(SCHOOL), "internal-server-error")
         romeo = await self.log_in("romeo@localhost/r")
         romeo.send(f"<iq type='get' id='p' to='{SCHOOL}'><ping xmlns='urn:xmpp:ping'/></iq>")

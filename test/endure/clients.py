@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from palaver.test.peers import node_peer
+from palaver.test.peers.npm import installed
 from palaver.test.peers.peer import PASSWORD, WAIT_S
 from palaver.test.peers.slix import LOOPBACK, Slixmpp
 
@@ -162,7 +163,7 @@ class NodeTalker:
     def __init__(self, jid: str, to: str, port: int, certificate: Path, folder: Path) -> None:
         self.tally = Tally()
         # Node looks for packages where the program is.
-        (folder / "node_modules").symlink_to(node_peer.installed() / "node_modules")
+        (folder / "node_modules").symlink_to(installed(node_peer.FOLDER) / "node_modules")
         shutil.copy(PROGRAM, folder)
         self._process = subprocess.Popen(
             ["node", PROGRAM.name],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from cryptography import x509
@@ -80,7 +81,7 @@ class Conversations(Pair):
         romeo, juliet = await self.pair()
         for wire in (romeo, juliet):
             wire.send("<iq type='get' id='roster'><query xmlns='jabber:iq:roster'/></iq><presence/>")
-            await wire.until(lambda wire=wire: len(wire.elements) >= 2, "roster and presence")
+            await wire.until(partial(_has_two, wire), "roster and presence")
             wire.elements.clear()
         romeo.send("<presence to='juliet@verona.example' type='subscribe'/>")
         await self.seen(juliet, "subscribe", "romeo@mantua.example")
@@ -293,3 +294,8 @@ class Believing(Pair):
         await self.say(petruchio, juliet, "two")
         self.assertEqual(self.kinds(self.mantua), ["in", "out"])
         await self.say(juliet, petruchio, "back")
+
+
+def _has_two(wire: Wire) -> bool:
+    """Tell whether two elements have come."""
+    return len(wire.elements) >= 2

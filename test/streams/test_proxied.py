@@ -82,7 +82,7 @@ class ProxiedTests(ServedCase):
     def setUp(self) -> Any:
         """Have ports for clear text and for direct TLS."""
         port = {"interface": "127.0.0.1", "port": 0, "proxy_protocol": True, "trusted_proxies": self.trusted}
-        self.listen = {"c2s": [{**port, "tls": "off"}, {**port, "tls": "direct"}]}
+        type(self).listen = {"c2s": [{**port, "tls": "off"}, {**port, "tls": "direct"}]}
         return super().setUp()
 
     async def proxied(self, data: bytes, tls: str = "off") -> Wire:

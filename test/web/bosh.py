@@ -113,9 +113,9 @@ class Bosh:
         shown = f"sid='{self.sid}' rid='{rid}'{shown}"
         return await self.post(f"<body xmlns='{NS_BODY}' xmlns:xmpp='urn:xmpp:xbosh' {shown}>{inner}</body>")
 
-    async def ask(self, inner: str = "", **attrs: str) -> Answer:
-        """Send a request and give its answer."""
-        return await (await self.send(inner, **attrs)).answer()
+    async def ask(self, inner: str = "", *, rid: int | None = None, **attrs: str) -> Answer:
+        """Send a request as `send` does, and give its answer."""
+        return await (await self.send(inner, rid=rid, **attrs)).answer()
 
     async def open(self, rest: str = "", *, to: str = "localhost", wait: int = 60, hold: int = 1) -> Answer:
         """Begin the session."""

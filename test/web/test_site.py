@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 from twisted.internet import reactor as _reactor
 from twisted.internet.task import Clock, deferLater
@@ -83,7 +84,7 @@ class HalfOpenTests(WebCase):
         await self.log_in_by_bosh("romeo")
         await self.log_in_by_socket("juliet")
 
-    async def first_site(self) -> list[object]:
+    async def first_site(self) -> list[Any]:
         """Have the port's site made."""
         await self.bosh().open()
         return list(self.palaver._door.sites)
@@ -98,7 +99,7 @@ class HalfOpenTests(WebCase):
 class RequestTests(WebCase):
     """What is written and counted."""
 
-    def setUp(self) -> object:
+    def setUp(self) -> Any:
         """Have log lines kept."""
         self.out = io.StringIO()
         observer = log.LineObserver(self.out)

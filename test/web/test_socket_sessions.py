@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket as sockets
 from typing import Any, ClassVar
 
-from twisted.internet.defer import Deferred
 from websockets.exceptions import InvalidStatus
 
 from palaver.test.web.case import WebCase
@@ -113,10 +112,9 @@ class OriginTests(WebCase):
 
     async def test_refused(self) -> None:
         """Those of others may not."""
-        refused = await self.assertFailure(
-            Deferred.fromCoroutine(self.socket(origin="https://evil.example")), InvalidStatus
-        )
-        self.assertEqual(refused.response.status_code, 403)
+        with self.assertRaises(InvalidStatus) as refused:
+            await self.socket(origin="https://evil.example")
+        self.assertEqual(refused.exception.response.status_code, 403)
         answer = await (await self.bosh().post("", "Origin: https://evil.example\r\n", "OPTIONS")).answer()
         self.assertEqual(answer.status, 403)
 
