@@ -244,7 +244,7 @@ class ChangedTest(DomainsCase):
         romeo = await self.log_in("romeo@localhost/r")
         romeo.send(f"<iq type='get' id='p' to='{SCHOOL}'><ping xmlns='urn:xmpp:ping'/></iq>")
         self.assertEqual((await romeo.next())["type"], "error")
-        server.make_host = make  # type: ignore[method-assign]
+        server.make_host = make
         romeo.send(f"<iq type='get' id='q' to='{SCHOOL}'><ping xmlns='urn:xmpp:ping'/></iq>")
         self.assertEqual((await romeo.next())["type"], "result")
         self.flushLoggedErrors(ConfigError)
