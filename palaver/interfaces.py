@@ -213,7 +213,7 @@ class IPrivileges(Interface):
     """Lets services act for accounts (XEP-0356)."""
 
     def roster(request):
-        """Give an awaitable of the answer to a service's roster get or set; None when it is not privileged."""
+        """Give an awaitable of the answer to a service's roster request; None when it is not privileged."""
 
 
 class IComponents(Interface):
@@ -226,8 +226,8 @@ class IComponents(Interface):
 class IDomains(Interface):
     """Domains that are added to a running server, stored instead of written into its configuration.
 
-    All take a prepared domain. What changes one gives a coroutine, which raises StanzaError with a sentence, or
-    StorageError.
+    All take a prepared domain. What changes one gives a coroutine, which raises StanzaError with a sentence,
+    or StorageError.
     """
 
     def list():
