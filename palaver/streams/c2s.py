@@ -1,17 +1,14 @@
 """Client streams (RFC 6120), without a socket: bytes in from a connection, bytes out to it.
 
 A stream goes through the states of `State`; `palaver.streams.negotiation` says which top-level
-element is taken in which. Once bound, stanzas go to the session, one after the other: while one
-waits, for a commit say, the next ones are queued, and with too many of them the connection
-is paused. Those that `Host.may_overlap` knows are begun at once, and keep their order by `Session.ahead`.
+element is taken in which. Once bound, stanzas go to the session in turn (`palaver.streams.turns`).
 """
 
 from __future__ import annotations
 
 import re
 import secrets
-from collections import deque
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
@@ -28,6 +25,7 @@ from palaver.stanza import NS_CLIENT, Stanza
 from palaver.streams import features
 from palaver.streams.negotiation import STANZAS, State, check_header, take
 from palaver.streams.settings import StreamSettings
+from palaver.streams.turns import End, Turns
 
 if TYPE_CHECKING:
     from palaver.routing.host import Host
@@ -37,37 +35,26 @@ if TYPE_CHECKING:
 log = Log("c2s")
 
 STREAM_ID_BYTES = 12
-# What a client may have on the way to the storage at once; one commit takes them all.
-MAX_UNDER_WAY = 64
 # RFC 5646, as far as its syntax goes; tags of this length name everything that people speak.
 _LANGUAGE = re.compile(r"[A-Za-z]{1,8}(?:-[A-Za-z0-9]{1,8}){0,4}")
 
 
-class _End(NamedTuple):
-    """Stands in the queue for the end of what the client sends."""
-
-    error: StreamError | None
-
-
 @implementer(IStream)
-class ClientStream:
+class ClientStream(Turns):
     """One client's stream, over whatever connection carries its bytes."""
 
     __slots__ = (
-        "_changing", "_feeding", "_framer", "_held", "_held_paused", "_language", "_last", "_queue",
-        "_resuming", "_under_way", "address", "authenticated_as", "claimed", "connection", "documents",
-        "host", "hosts", "login", "offered", "session", "settings", "state",
+        "_changing", "_feeding", "_framer", "_held", "_held_paused", "_language", "_resuming", "address",
+        "authenticated_as", "claimed", "documents", "host", "hosts", "login", "offered", "state",
     )  # fmt: skip
 
     def __init__(self, connection: Any, hosts: dict[str, Host], settings: StreamSettings) -> None:
         """``hosts`` by domain, the first one speaking when no other is known."""
-        self.connection = connection
+        super().__init__(connection, settings)
         self.address: str = connection.address
         self.hosts = hosts
-        self.settings = settings
         self.host: Any = None
         self.state = State.OPENING
-        self.session: Session | None = None
         # The localpart, and what its login read, between the login and the binding.
         self.authenticated_as: str | None = None
         self.documents: Any = None
@@ -85,12 +72,6 @@ class ClientStream:
         self._feeding = False
         self._resuming = False
         self._changing = False
-        # Stanzas that came while an earlier one waits, and the end of the stream; None while none does.
-        self._queue: deque[Stanza | _End] | None = None
-        # How many stanzas were begun and wait.
-        self._under_way = 0
-        # Fires once the last of them is done; None when nothing may be begun behind it.
-        self._last: Deferred[None] | None = None
 
     @property
     def secure(self) -> bool:
@@ -173,7 +154,7 @@ class ClientStream:
         if self.state is not State.CLOSED:
             # With its end in the queue the stream is not broken.
             last = self._queue[-1] if self._queue else None
-            self._close("Disconnected", lost=not isinstance(last, _End))
+            self._close("Disconnected", lost=not isinstance(last, End))
 
     def time_out(self) -> None:
         """Note that the login has taken too long."""
@@ -236,13 +217,6 @@ class ClientStream:
                 return
             log.info("session-ended", jid=session.jid, address=self.address)
             session.unbind(status)
-
-    def _end_in_turn(self, error: StreamError | None = None) -> None:
-        """End the stream for what the client sent, once the stanzas before that are done."""
-        if self._queue is not None:
-            self._enqueue(self._queue, _End(error))
-        else:
-            self.end(error)
 
     # -- holding bytes back while the negotiation waits ---------------------------------------
 
@@ -312,94 +286,6 @@ class ClientStream:
     def stream_closed(self) -> None:
         """Close, since the client says good-bye."""
         self._end_in_turn()
-
-    def stanza_received(self, stanza: Stanza) -> None:
-        """Take a top-level element in its turn."""
-        queue = self._queue
-        if queue is None:
-            self._begin(stanza)
-        elif queue or not self._may_overlap(stanza):
-            self._enqueue(queue, stanza)
-        else:
-            self._begin_behind(stanza)
-
-    def _begin_behind(self, stanza: Stanza) -> None:
-        """Begin a stanza while earlier ones wait, and tell the session which is the last of them."""
-        session = self.session
-        assert session is not None
-        session.ahead = self._last
-        try:
-            self._begin(stanza)
-        finally:
-            # What looks later would find the stanza itself there, and wait for ever.
-            session.ahead = None
-
-    def _begin(self, stanza: Stanza) -> None:
-        waiting = self._take(stanza)
-        if waiting is None or _is_done(waiting):
-            return
-        if self._queue is None:
-            self._queue = deque()
-        done: Deferred[None] = Deferred()
-        # One that waits for something before its commit could be overtaken on the way to it.
-        overlaps = self._under_way > 0 or self._is_plain(stanza)
-        self._under_way += 1
-        self._last = done if overlaps else None
-        waiting.addBoth(self._settled, done)
-
-    def _may_overlap(self, stanza: Stanza) -> bool:
-        """Tell whether a stanza may be begun while earlier ones wait, so that one commit serves them all."""
-        return self._last is not None and self._under_way < MAX_UNDER_WAY and self._is_plain(stanza)
-
-    def _is_plain(self, stanza: Stanza) -> bool:
-        session = self.session
-        may_overlap = session.host.may_overlap if session is not None else None
-        return may_overlap is not None and may_overlap(session, stanza)
-
-    def _enqueue(self, queue: deque[Stanza | _End], item: Stanza | _End) -> None:
-        queue.append(item)
-        if len(queue) == self.settings.max_pending_stanzas:
-            self.connection.pause()
-
-    def _settled(self, outcome: Any, done: Deferred[None]) -> None:
-        """Go on with the queue when all that earlier stanzas waited for is done."""
-        _note_failure(outcome)
-        self._under_way -= 1
-        if self._last is done:
-            self._last = None
-        # Those behind it that wait for nothing else are done inside this call.
-        done.callback(None)
-        if not self._under_way:
-            self._drain()
-
-    def _drain(self) -> None:
-        if self.session is not None and self.session.user.roster.gone:
-            # What comes behind the end of the account would be stored for whoever has its name next.
-            return
-        while queue := self._queue:
-            item = queue[0]
-            if self._under_way and (isinstance(item, _End) or not self._may_overlap(item)):
-                return
-            if len(queue) == self.settings.max_pending_stanzas:
-                self.connection.resume()
-            queue.popleft()
-            if isinstance(item, _End):
-                self.end(item.error)
-                return
-            if item.attrs.get("type") == "get" and self._is_gone:
-                # Only its answer would have mattered.
-                continue
-            if self._under_way:
-                self._begin_behind(item)
-            else:
-                self._begin(item)
-        if not self._under_way:
-            self._queue = None
-
-    @property
-    def _is_gone(self) -> bool:
-        """True when nobody is there any more, and nobody can come back, to get an answer."""
-        return self.session is not None and self.session.stream is None
 
     def _take(self, stanza: Stanza) -> Deferred[Any] | None:
         session = self.session
@@ -475,16 +361,3 @@ class ClientStream:
         self.state = State.BOUND
         # Only now: whoever logs in and never binds has the time of a stranger.
         self.connection.authenticated()
-
-
-def _is_done(waiting: Deferred[Any]) -> bool:
-    """Tell whether all is done already; a callback would go one level deeper for each such stanza."""
-    if not waiting.called or waiting.paused:
-        return False
-    waiting.addBoth(_note_failure)
-    return True
-
-
-def _note_failure(outcome: Any) -> None:
-    if isinstance(outcome, Failure):
-        failed("core", outcome)
