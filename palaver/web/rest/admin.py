@@ -6,39 +6,26 @@ from collections.abc import Callable, Coroutine
 from http import HTTPStatus
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field, SecretStr, TypeAdapter
+from pydantic import BaseModel, Field, TypeAdapter
 from twisted.words.xish import domish
 
-from palaver.commands import accounts
 from palaver.commands import command as commands
 from palaver.commands.command import Call, Command, Done
 from palaver.errors import StanzaError
-from palaver.jid import JID, parse
+from palaver.jid import parse
 from palaver.routing import subscriptions
-from palaver.routing.host import Host
 from palaver.stanza import from_element
 from palaver.storage import ids
 from palaver.tree import parse_element
 from palaver.web.rest import chat
+from palaver.web.rest.admin_accounts import ACCOUNTS, MAX_JID_CHARS, account_of, existing, host_of
+from palaver.web.rest.admin_domains import DOMAINS
+from palaver.web.rest.admin_rooms import ROOMS
 from palaver.web.rest.client import Contact, NewContact
-from palaver.web.rest.routes import Ask, Created, Given, RestError, Route
+from palaver.web.rest.routes import Ask, Given, RestError, Route
 
-MAX_JID_CHARS = 3071
 # The year 9999.
 MAX_TIME_S = 253_402_300_799
-
-
-class NewUser(Given):
-    """An account."""
-
-    username: str = Field(min_length=1, max_length=1023, description="In front of @host.")
-    password: SecretStr = Field(min_length=1, max_length=1023, description="Its password.")
-
-
-class NewPassword(Given):
-    """Another password."""
-
-    newpass: SecretStr = Field(min_length=1, max_length=1023, description="The password.")
 
 
 class AdminMessage(Given):
@@ -102,97 +89,12 @@ class Outcome(Given):
     result: dict[str, Any] | None = None
 
 
-# -- whose hosts --------------------------------------------------------------------------------
-
-
-def host_of(ask: Ask, domain: str) -> Host:
-    """Give a host that the asker administers. Raises RestError."""
-    if domain == ask.host.domain:
-        return ask.host  # type: ignore[no-any-return]
-    found = ask.host.router.find(domain)
-    if not isinstance(found, Host) or found.domain != domain:
-        raise RestError(HTTPStatus.NOT_FOUND, f"There is no host {domain}")
-    if not ask.identity.everywhere:
-        raise RestError(HTTPStatus.FORBIDDEN, f"You do not administer {domain}")
-    return found
-
-
-def account_of(ask: Ask, text: str) -> tuple[Host, JID]:
-    """Give an account of a host that the asker administers. Raises RestError, InvalidJID."""
-    found = parse(text)
-    if not found.local:
-        raise RestError(HTTPStatus.BAD_REQUEST, f"{text} is no account")
-    return host_of(ask, found.domain), found
-
-
-async def _existing(ask: Ask, text: str) -> tuple[Host, JID]:
-    host, found = account_of(ask, text)
-    if not await host.accounts.exists(found.local):
-        raise RestError(HTTPStatus.NOT_FOUND, f"There is no account {found.bare}")
-    return host, found
-
-
-def _jid(ask: Ask) -> str:
-    return f"{ask.path['user']}@{ask.path['host']}"
-
-
-# -- accounts and sessions ----------------------------------------------------------------------
-
-
-async def users(ask: Ask) -> list[str]:
-    """Give the accounts of a host."""
-    host = host_of(ask, ask.path["host"])
-    done = await accounts.list_users(Call(host, ask.caller), None)
-    assert isinstance(done.result, accounts.Listed)
-    return sorted(done.result.accountjids)
-
-
-async def add_user(ask: Ask) -> Created:
-    """Make an account."""
-    host, found = account_of(ask, f"{ask.body.username}@{ask.path['host']}")
-    if found.resource or "@" in ask.body.username:
-        raise RestError(HTTPStatus.BAD_REQUEST, "That is no name")
-    given = accounts.AddUser.model_validate({"accountjid": found.bare, "password": ask.body.password})
-    await accounts.add_user(Call(host, ask.caller), given)
-    return Created(found.bare, f"User {found.bare} successfully registered")
-
-
-async def change_password(ask: Ask) -> None:
-    """Give an account another password."""
-    host, found = account_of(ask, _jid(ask))
-    given = accounts.ChangePassword(accountjid=found.bare, password=ask.body.newpass)
-    await accounts.change_password(Call(host, ask.caller), given)
-
-
-async def delete_user(ask: Ask) -> None:
-    """Delete an account."""
-    host, found = account_of(ask, _jid(ask))
-    given = accounts.SomeAccounts(accountjids=(found.bare,))
-    await accounts.delete_users(Call(host, ask.caller), given)
-
-
-async def sessions(ask: Ask) -> list[str]:
-    """Give the sessions of a host."""
-    host = host_of(ask, ask.path["host"])
-    return sorted(session.jid.full for user in host.users.values() for session in user.sessions.values())
-
-
-async def kick(ask: Ask) -> None:
-    """End a session."""
-    host, found = account_of(ask, _jid(ask))
-    user = host.users.get(found.local)
-    session = user.sessions.get(ask.path["res"]) if user is not None else None
-    if session is None:
-        raise RestError(HTTPStatus.NOT_FOUND, "no active session")
-    session.end(accounts.ENDED)
-
-
 # -- messages -----------------------------------------------------------------------------------
 
 
 async def send(ask: Ask) -> None:
     """Send a message for an account."""
-    host, caller = await _existing(ask, ask.body.caller)
+    host, caller = await existing(ask, ask.body.caller)
     message = chat.chat(parse(ask.body.to).full, ask.body.body)
     await chat.send_for(host, caller.local, chat.address_of(ask), message)
 
@@ -208,13 +110,13 @@ async def send_stanza(ask: Ask) -> None:
     if not (node.getAttribute("from") and node.getAttribute("to")):
         raise RestError(HTTPStatus.BAD_REQUEST, "both from and to are required")
     parse(node["to"])
-    host, caller = await _existing(ask, node["from"])
+    host, caller = await existing(ask, node["from"])
     await chat.send_for(host, caller.local, chat.address_of(ask), from_element(node))
 
 
 async def history(ask: Ask) -> list[Archived]:
     """Give messages of an account's archive."""
-    host, caller = await _existing(ask, ask.path["caller"])
+    host, caller = await existing(ask, ask.path["caller"])
     peer = parse(ask.path["with"]) if "with" in ask.path else None
     found = await chat.archived(host, caller.local, peer, ask.query.before, ask.query.limit)
     return [
@@ -237,26 +139,26 @@ def _bare(node: domish.Element) -> str:
 
 async def contacts(ask: Ask) -> list[Contact]:
     """Give an account's contacts."""
-    host, caller = await _existing(ask, ask.path["caller"])
+    host, caller = await existing(ask, ask.path["caller"])
     found = await chat.contacts(host, caller.local)
     return [Contact.model_validate({"jid": j, "subscription": s, "ask": a}) for j, s, a in found]
 
 
 async def add_contact(ask: Ask) -> None:
     """Add a contact."""
-    host, caller = await _existing(ask, ask.path["caller"])
+    host, caller = await existing(ask, ask.path["caller"])
     await subscriptions.update(host, caller.local, parse(ask.body.jid).bare, "", ())
 
 
 async def subscribe(ask: Ask) -> None:
     """Subscribe for an account, or approve a subscription."""
-    host, caller = await _existing(ask, ask.path["caller"])
+    host, caller = await existing(ask, ask.path["caller"])
     await subscriptions.send(host, caller.local, ask.body.action, parse(ask.path["jid"]).bare)
 
 
 async def manage(ask: Ask) -> None:
     """Make two accounts contacts of each other, or no longer."""
-    host, caller = await _existing(ask, ask.path["caller"])
+    host, caller = await existing(ask, ask.path["caller"])
     contact = parse(ask.path["jid"]).bare
     if ask.body.action == "connect":
         await subscriptions.update(host, caller.local, contact, "", ())
@@ -273,7 +175,7 @@ async def manage(ask: Ask) -> None:
 
 async def delete_contact(ask: Ask) -> None:
     """Delete a contact."""
-    host, caller = await _existing(ask, ask.path["caller"])
+    host, caller = await existing(ask, ask.path["caller"])
     await subscriptions.remove(host, caller.local, parse(ask.path["jid"]).bare)
 
 
@@ -357,14 +259,9 @@ _CONTACT = "/contacts/{caller}/{jid}"
 
 ROUTES: tuple[Route, ...] = (
     Route("GET", "/commands", list_commands, "Commands", None, None, list[CommandLine]),
-    Route("GET", "/users/{host}", users, "Accounts", None, None, list[str]),
-    Route("POST", "/users/{host}", add_user, "Make an account", NewUser, status=CREATED, writes=True),
-    Route(
-        "PUT", "/users/{host}/{user}", change_password, "Password", NewPassword, None, None, NO_CONTENT, True
-    ),
-    Route("DELETE", "/users/{host}/{user}", delete_user, "Delete an account", status=NO_CONTENT, writes=True),
-    Route("GET", "/sessions/{host}", sessions, "Sessions", None, None, list[str]),
-    Route("DELETE", "/sessions/{host}/{user}/{res}", kick, "End a session", status=NO_CONTENT, writes=True),
+    *ACCOUNTS,
+    *ROOMS,
+    *DOMAINS,
     Route("POST", "/messages", send, "Send a message", AdminMessage, status=NO_CONTENT, writes=True),
     Route("GET", "/messages/{caller}", history, "Messages", None, AdminHistory, list[Archived]),
     Route(

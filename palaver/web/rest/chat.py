@@ -11,7 +11,7 @@ from twisted.words.xish import domish
 from palaver.archive.pages import find
 from palaver.archive.query import ArchiveQuery
 from palaver.interfaces import IMessageArchives
-from palaver.jid import JID
+from palaver.jid import JID, parse
 from palaver.markup import element, escape
 from palaver.routing.rosters import roster_of
 from palaver.stanza import NS_CLIENT, Stanza, make
@@ -56,6 +56,11 @@ def message(kind: str, to: str, payload: bytes, id: str | None = None) -> Stanza
 def chat(to: str, body: str, id: str | None = None) -> Stanza:
     """Give a chat message."""
     return message("chat", to, element("body", None, escape(body)), id)
+
+
+def bare(text: str) -> str:
+    """Give the bare JID of an address. Raises InvalidJID."""
+    return parse(text).bare
 
 
 def new_id() -> str:

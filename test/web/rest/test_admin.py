@@ -189,3 +189,81 @@ class RouteTests(AdminCase):
         await self.assert_status(400, "GET", "/messages/romeo@localhost?before=x")
         await self.assert_status(400, "GET", "/messages/@")
         await self.assert_serves()
+
+
+class RoomTests(AdminCase):
+    """Rooms of both kinds."""
+
+    modules: ClassVar[dict[str, Any]] = {**AdminCase.modules, "mod_muc_light": {}}
+
+    async def test_light(self) -> None:
+        """A MUC Light room is made, named, filled, spoken in and destroyed."""
+        room = {"id": "orchard", "name": "Orchard", "owner": "romeo@localhost", "subject": "Night"}
+        path = "/muc-lights/localhost"
+        made = await self.assert_status(201, "PUT", path, room)
+        self.assertEqual(made.text, "orchard@muclight.localhost")
+        await self.assert_status(403, "PUT", path, room)
+        juliet = await self.log_in("juliet@localhost/balcony")
+        juliet.send("<presence/>")
+        taking = {"sender": "romeo@localhost", "recipient": "juliet@localhost"}
+        await self.assert_status(204, "POST", f"{path}/Orchard/participants", taking)
+        said = {"from": "romeo@localhost", "body": "It is my lady"}
+        await self.assert_status(204, "POST", f"{path}/Orchard/messages", said)
+        while not str((got := await juliet.next()).body or ""):
+            pass
+        self.assertEqual(str(got.body), "It is my lady")
+        config = {"id": "orchard", "name": "Tomb", "user": "romeo@localhost", "subject": "Day"}
+        await self.assert_status(204, "PUT", f"{path}/config", config)
+        await self.assert_status(404, "POST", f"{path}/Orchard/messages", said)
+        await self.assert_status(403, "DELETE", f"{path}/Tomb/juliet@localhost/management")
+        await self.assert_status(204, "DELETE", f"{path}/Tomb/romeo@localhost/management")
+        await self.assert_status(403, "POST", f"{path}/Tomb/messages", said)
+        del room["id"]
+        await self.assert_status(201, "POST", path, room)
+
+    async def test_rooms(self) -> None:
+        """A room is made for an owner; somebody is invited, speaks and is removed."""
+        path = "/mucs/localhost"
+        room = {"name": "ball", "owner": "nurse@localhost", "nick": "nurse"}
+        await self.assert_status(201, "POST", path, room)
+        await self.assert_status(403, "POST", path, room)
+        juliet = await self.log_in("juliet@localhost/balcony")
+        juliet.send("<presence/>")
+        inviting = {"sender": "romeo@localhost", "recipient": "juliet@localhost", "reason": "Dance"}
+        await self.assert_status(204, "POST", f"{path}/ball/participants", inviting)
+        while (got := await juliet.next()).name != "message":
+            pass
+        self.assertIn("reason='Dance'", got.toXml())
+        said = {"from": "juliet@localhost", "body": "Good pilgrim"}
+        await self.assert_status(403, "POST", f"{path}/ball/messages", said)
+        juliet.send(
+            "<presence to='ball@muc.localhost/j'><x xmlns='http://jabber.org/protocol/muc'/></presence>"
+        )
+        while (got := await juliet.next()).name != "message":
+            pass
+        await self.assert_status(204, "POST", f"{path}/ball/messages", said)
+        self.assertEqual(str((await juliet.next()).body), "Good pilgrim")
+        await self.assert_status(204, "DELETE", f"{path}/ball/j")
+        self.assertIn("307", (await juliet.next()).toXml())
+        await self.assert_status(404, "DELETE", f"{path}/ball/j")
+        await self.assert_status(404, "DELETE", f"{path}/nowhere/j")
+
+
+class DomainTests(AdminCase):
+    """Domains of a running server."""
+
+    async def test_domains(self) -> None:
+        """A domain is added, shown, disabled and removed; a configured one stays."""
+        path = "/domains/mantua.example"
+        await self.assert_status(404, "GET", path)
+        await self.assert_status(204, "PUT", path, {"host_type": ""})
+        await self.assert_status(204, "PUT", path, {"host_type": ""})
+        await self.assert_status(409, "PUT", path, {"host_type": "other"})
+        self.assertEqual(await self.json(path), {"host_type": "", "enabled": True})
+        await self.assert_status(204, "PATCH", path, {"enabled": False})
+        self.assertEqual(await self.json(path), {"host_type": "", "enabled": False})
+        await self.assert_status(403, "DELETE", path, {"host_type": "other"})
+        await self.assert_status(204, "DELETE", path, {"host_type": ""})
+        answer = await self.ask("PUT", "/domains/localhost", {"host_type": ""})
+        self.assertGreaterEqual(answer.status, 400)
+        await self.assert_status(400, "PUT", "/domains/a%20b", {"host_type": ""})
