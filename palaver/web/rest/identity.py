@@ -16,7 +16,7 @@ from palaver.throttle import Throttle, parse_address
 from palaver.web.rest.routes import RestError
 from palaver.web.rest.tokens import TokenStore
 
-# Wrong passwords and tokens from one address; whoever knows the right one is not slowed down by his own.
+# Wrong passwords and tokens from one address.
 FAILURES = 20
 FAILURES_PERIOD_S = 300.0
 MAX_ADDRESSES = 10_000
@@ -45,9 +45,15 @@ class Doorkeeper:
     async def who(
         self, request: Any, basic: Check, bearer: Callable[[str], Awaitable[Identity | None]]
     ) -> Identity:
-        """Give who asks. Raises RestError: 401 for who is not known, 429 after too many tries."""
+        """Give who asks. Raises RestError.
+
+        401 for who is not known, 403 without encryption from elsewhere, 429 after too many tries.
+        """
         scheme, _, rest = (request.getHeader("authorization") or "").partition(" ")
-        address = parse_address(self._web.client(request).address)
+        client = self._web.client(request)
+        address = parse_address(client.address)
+        if scheme and not client.secure and address is not None and not address.is_loopback:
+            raise RestError(HTTPStatus.FORBIDDEN, "Passwords and tokens are taken by HTTPS only")
         if scheme.lower() in ("basic", "bearer"):
             self._check_open(address)
         found = None

@@ -73,6 +73,12 @@ class WhoTests(AdminCase):
         await self.command("rest-token remove", name="write")
         await self.assert_status(401, "GET", "/users/localhost", authorization=secrets["write"])
 
+    async def test_encryption(self) -> None:
+        """Who comes through a proxy is heard by HTTPS only, however right the password is."""
+        far = {"X_Forwarded_For": "198.51.100.7"}
+        await self.assert_status(403, "GET", "/users/localhost", **far)
+        await self.assert_status(200, "GET", "/users/localhost", **far, X_Forwarded_Proto="https")
+
     async def test_guesses(self) -> None:
         """Whoever tries one password after the other has to wait."""
         statuses = set()
