@@ -23,6 +23,7 @@ from palaver.events import SessionBound
 from palaver.interfaces import IModule, IModuleMaker, IRosters
 from palaver.modules import BARE, HOST, SELF, Module, Settings, every, iq, nonza, on, phase
 from palaver.plugin import ModuleMaker, Xep
+from palaver.rooms.hooks import Hooks
 from palaver.routing.iqs import DuplicateRoute
 from palaver.routing.pipeline import FROM_CLIENT, TO_SESSION, TO_USER
 from palaver.stanza import Stanza
@@ -99,6 +100,7 @@ def registered(house: House) -> dict[str, object]:
         "own_messages": house.host.own_messages,
         "services": list(house.router.services),
         "pages": list(web.mounts.paths) if (web := host.query(IWeb)) is not None else [],
+        "rooms": repr(vars(Hooks.of(host))),
         "gauges": {name: len(readers) for name, (_, readers) in metrics._gauges.items()},
     }
 
