@@ -75,7 +75,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_accounts(add, commands.add_parser("account", help="Make, delete and list accounts."))
     _add_domains(add, commands.add_parser("domain", help="Add and remove domains while the server runs."))
     _add_invites(add, commands.add_parser("invite", help="Make, list and delete links for new accounts."))
-    _add_tokens(add, commands.add_parser("rest-token", help="Make and remove tokens for programs that use REST."))
+    _add_tokens(
+        add, commands.add_parser("rest-token", help="Make and remove tokens for programs that use REST.")
+    )
     storage = commands.add_parser("storage", help="Look after the storage.").add_subparsers(
         required=True, metavar="COMMAND"
     )
