@@ -12,6 +12,7 @@ from palaver.test.components.talker import GATEWAY, SECRET, Gates, Gateway
 from palaver.test.streams.talker import STARTTLS, condition
 
 NS = "urn:xmpp:component:0"
+FEATURE = "<sm xmlns='urn:xmpp:sm:3'/>"
 SASL = "urn:ietf:params:xml:ns:xmpp-sasl"
 HEADER = (
     "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'"
@@ -50,7 +51,9 @@ class BindingTests(SynchronousTestCase):
         gateway.send(HEADER)
         self.assertEqual(gateway.send(plain()), f"<success xmlns='{SASL}'/>")
         answer = gateway.send(HEADER)
-        self.assertTrue(answer.endswith(f"<bind xmlns='{NS}'><required/></bind></stream:features>"), answer)
+        self.assertTrue(
+            answer.endswith(f"<bind xmlns='{NS}'><required/></bind>{FEATURE}</stream:features>"), answer
+        )
         return gateway
 
     def test_header(self) -> None:

@@ -17,6 +17,7 @@ from palaver.framing import StreamHeader
 from palaver.markup import element, escape
 from palaver.settings import ComponentListener
 from palaver.stanza import NS_CLIENT, Stanza
+from palaver.streams.components.acks import FEATURE
 from palaver.streams.features import NS_SASL, NS_TLS
 from palaver.streams.sasl import StreamLogin, decode_base64
 
@@ -140,7 +141,7 @@ class Negotiation:
     def _features(self) -> bytes:
         stream = self.stream
         if self.known is not None:
-            return element("bind", NS_BIND, element("required"))
+            return element("bind", NS_BIND, element("required")) + FEATURE
         tls = b""
         if not stream.secure and stream.settings.tls in ("optional", "required"):
             required = stream.settings.tls == "required"

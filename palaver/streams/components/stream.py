@@ -12,6 +12,8 @@ import secrets
 from enum import Enum
 from typing import Any
 
+from twisted.internet.defer import Deferred
+
 from palaver import jid, metrics
 from palaver.errors import StanzaError, StreamError
 from palaver.framing import NS_STREAM, Framer, StreamHeader
@@ -19,6 +21,7 @@ from palaver.log import Log
 from palaver.markup import element
 from palaver.settings import ComponentListener
 from palaver.stanza import NS_CLIENT, NS_COMPONENT, Stanza
+from palaver.streams.components.acks import Acknowledgements
 from palaver.streams.components.binding import Negotiation
 from palaver.streams.components.directory import ComponentService, Directory
 from palaver.streams.components.traffic import Inbound
@@ -56,7 +59,7 @@ class ComponentStream:
     host = None
 
     __slots__ = (
-        "_below_hosts", "_encrypting", "_feeding", "_framer", "_held", "_id", "_inbound", "_paused",
+        "_acks", "_below_hosts", "_encrypting", "_feeding", "_framer", "_held", "_id", "_inbound", "_paused",
         "_wanted", "address", "components", "connection", "listener", "negotiation", "ns", "services",
         "settings", "state",
     )  # fmt: skip
@@ -76,6 +79,7 @@ class ComponentStream:
         self.negotiation: Negotiation | None = None
         self._framer = Framer(self, settings.max_unauthenticated_bytes)
         self._inbound = Inbound(components.router, connection)
+        self._acks = Acknowledgements(self.write)
         self._id = ""
         # The domain of the handshake, and whether it is a prefix below every host.
         self._wanted = ""
@@ -252,7 +256,9 @@ class ComponentStream:
     def stanza_received(self, stanza: Stanza) -> None:
         """Take a top-level element; raises `StreamError`."""
         if self.state is State.OPEN and stanza.ns == NS_CLIENT and stanza.name in STANZAS:
-            self._take(stanza)
+            self._acks.note(self._take(stanza))
+        elif self.state is State.OPEN and self._acks.takes(stanza):
+            return
         elif (stanza.ns, stanza.name) == (NS_STREAM, "error"):
             # An error is no answer to that (RFC 6120 section 4.9.1.1).
             self.end()
@@ -279,10 +285,13 @@ class ComponentStream:
 
     # -- stanzas ---------------------------------------------------------------------------------
 
-    def _take(self, stanza: Stanza) -> None:
-        """Route a stanza; raises `StreamError` for one that may not be from here."""
+    def _take(self, stanza: Stanza) -> Deferred[Any] | None:
+        """Route a stanza; raises `StreamError` for one that may not be from here.
+
+        Gives what fires when all is done that it asks for, None when that is so.
+        """
         if self.negotiation is not None and self.negotiation.takes(stanza):
-            return
+            return None
         metrics.component_stanzas[stanza.name] += 1
         attrs = stanza.attrs
         sender = attrs.get("from")
@@ -301,8 +310,8 @@ class ComponentStream:
             self._inbound.refuse(
                 stanza, StanzaError("bad-request", "A component's stanza says whom it is for")
             )
-            return
-        self._inbound.take(stanza)
+            return None
+        return self._inbound.take(stanza)
 
     def _is_allowed(self, domain: str) -> bool:
         """Tell whether stanzas may be from a domain that the stream did not name itself."""

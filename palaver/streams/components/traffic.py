@@ -28,22 +28,24 @@ class Inbound:
         self._router = router
         self._connection = connection
         # What comes behind a stanza of the same two that is under way.
-        self._busy: dict[Pair, deque[Stanza]] = {}
+        self._busy: dict[Pair, deque[tuple[Stanza, Deferred[None]]]] = {}
         self._pending = 0
 
-    def take(self, stanza: Stanza) -> None:
-        """Route a stanza that has ``from`` and ``to``, now or in its turn."""
+    def take(self, stanza: Stanza) -> Deferred[Any] | None:
+        """Route a stanza that has ``from`` and ``to``, now or in its turn; gives what it waits for."""
         attrs = stanza.attrs
         pair = (attrs["from"], attrs["to"])
         if self._busy and pair in self._busy:
-            self._busy[pair].append(stanza)
+            done: Deferred[None] = Deferred()
+            self._busy[pair].append((stanza, done))
             self._count(1)
-            return
+            return done
         waiting = self._route(stanza)
         if waiting is not None:
             self._busy[pair] = deque()
             self._count(1)
             waiting.addBoth(self._settled, pair)
+        return waiting
 
     def _route(self, stanza: Stanza) -> Deferred[Any] | None:
         """Give what is to be waited for; None when all is done."""
@@ -63,12 +65,15 @@ class Inbound:
         self._count(-1)
         queue = self._busy[pair]
         while queue:
-            waiting = self._route(queue.popleft())
+            stanza, done = queue.popleft()
+            waiting = self._route(stanza)
             if waiting is not None:
                 # It is counted on, in the place of the one that is done.
                 waiting.addBoth(self._settled, pair)
+                waiting.addCallback(done.callback)
                 return
             self._count(-1)
+            done.callback(None)
         del self._busy[pair]
 
     def _count(self, change: int) -> None:
