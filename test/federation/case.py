@@ -35,6 +35,8 @@ class FederatedCase(TestCase):
         self.zone = Zone()
         self.dns = self.zone.start()
         self.addCleanup(self.zone.stop)
+        # What each domain's server was started with.
+        self.tables: dict[str, dict[str, Any]] = {}
         self._next = 2
 
     async def serve(
@@ -68,6 +70,7 @@ class FederatedCase(TestCase):
         if certificate is not None:
             file = certificate or self.authority.for_domain(domain)
             config["tls"] = {"certificate": file, "key": file}
+        self.tables[domain] = config
         palaver = Palaver(config)
         palaver.startService()
         self.addCleanup(palaver.stopService)
