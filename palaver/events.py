@@ -100,6 +100,13 @@ class MarkerWithheld(NamedTuple):
     to: JID
 
 
+class MessageRetracted(NamedTuple):
+    """An archived message was taken back; ``author`` is who wrote it (bare), ``payload`` what it was."""
+
+    author: str
+    payload: bytes
+
+
 class AccountCreated(NamedTuple):
     """An account was made; ``address`` is the IP address of who asked, if known."""
 

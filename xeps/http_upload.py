@@ -11,14 +11,10 @@ from pydantic import Field
 from twisted.internet.defer import Deferred
 
 from palaver import jid
-from palaver.archive import retraction
 from palaver.errors import StanzaError
-from palaver.events import AccountDeleted
-from palaver.interfaces import IMessageArchives, ISession
+from palaver.events import AccountDeleted, MessageRetracted
 from palaver.mistakes import ConfigError
-from palaver.modules import Module, Settings, every, on, phase
-from palaver.routing.pipeline import FROM_CLIENT
-from palaver.stanza import Stanza
+from palaver.modules import Module, Settings, every, on
 from palaver.storage import Document
 from palaver.web.interfaces import IDataFolder, IWeb
 from palaver.web.uploads.files import Folder
@@ -127,25 +123,15 @@ class HttpUpload(Module):
 
     # -- what goes --------------------------------------------------------------------------
 
-    @phase(FROM_CLIENT, "rules", "message")
-    def sent(self, message: Stanza, session: ISession) -> Deferred[None] | None:
-        """Look whether a message takes back one that names a file."""
-        if not self._is_on or retraction.read(message) is None:
-            return None
-        return Deferred.fromCoroutine(self._retracted(message, session))
-
-    async def _retracted(self, message: Stanza, session: ISession) -> None:
-        """Delete the files of the sender's that a retracted message names, while the archive has it."""
-        archives, target, to = self.host.query(IMessageArchives), retraction.read(message), message.to
-        if archives is None or target is None or to is None:
+    @on(MessageRetracted)
+    async def retracted(self, event: MessageRetracted) -> None:
+        """Delete the files of the author's that a retracted message names."""
+        author = jid.parse(event.author)
+        if not self._is_on or author.domain != self.host.domain:
             return
-        user = session.user
-        entry = await retraction.find_target(
-            archives.archive(user.local), to.bare, session.jid, target.target
-        )
-        for id in set(self._find_ids(entry.payload.decode())) if entry is not None else ():
+        for id in set(self._find_ids(event.payload.decode())):
             document = await self._uploads.get(id)
-            if document is not None and document.value["owner"] == user.local:
+            if document is not None and document.value["owner"] == author.local:
                 await self._delete(document)
 
     @every(SWEEP_S)

@@ -14,6 +14,7 @@ from palaver.archive.messages import NS_STANZA_ID
 from palaver.archive.retraction import NS_RETRACT, TOMBSTONE_FEATURES
 from palaver.archive.stanzaids import from_text, to_text, with_id
 from palaver.errors import StanzaError
+from palaver.events import MessageRetracted
 from palaver.markup import element, escape
 from palaver.modules import Module, on
 from palaver.rooms import history
@@ -95,6 +96,7 @@ class Moderation(Module):
             raise StanzaError("forbidden", "Moderators retract others' messages")
         moderated = self._moderated(room, order)
         batch = Batch()
+        target = None
         if room.has_archive:
             target = await _find(room, order.id)
             if target is None:
@@ -109,6 +111,8 @@ class Moderation(Module):
         if room.has_archive:
             batch.append(_entry(room, id, message))
             await room.service.store.write(batch)
+        if target is not None:
+            _tell(room, target)
         _forget(room, order.id)
         kept = bool(room.config["enablearchiving"])
         waiting = room.service.events.fire(RoomMessage(room, None, None, message, id if kept else None))
@@ -150,7 +154,13 @@ class Moderation(Module):
         _bury(batch, target, b"", by_id)
         if batch.changes:
             await room.service.store.write(batch)
+            _tell(room, target)
         _forget(room, id)
+
+
+def _tell(room: Room, entry: Entry) -> None:
+    if entry.peer is not None:
+        room.service.events.fire(MessageRetracted(entry.peer, entry.payload))
 
 
 def _text(node: domish.Element, name: str) -> str:

@@ -12,6 +12,7 @@ from palaver.archive import retraction
 from palaver.archive.companions import Companions
 from palaver.archive.messages import body_text, reference
 from palaver.archive.pages import Archive
+from palaver.events import MessageRetracted
 from palaver.jid import JID
 from palaver.stanza import Stanza
 from palaver.storage import Batch, Entry, ids
@@ -93,13 +94,17 @@ class Writer:
         self, batch: Batch, message: Stanza, entries: list[Entry], retracted: retraction.Retraction
     ) -> Written:
         """Commit a retraction together with the tombstones of what it retracts."""
-        sender = message.sender
+        sender, gone = message.sender, b""
+        assert sender is not None
         for entry in entries:
-            assert sender is not None and entry.peer is not None
+            assert entry.peer is not None
             archive = self.archive(entry.owner, entry.host)
             target = await retraction.find_target(archive, entry.peer, sender, retracted.target)
             if target is not None:
+                gone = target.payload
                 batch.drop(entry.host, entry.owner, KIND, ids=[target.id])
                 batch.append(retraction.tombstone(target, retracted, time.time()))
         there: Written = await self._host.storage.write(batch)
+        if gone:
+            self._host.events.fire(MessageRetracted(sender.bare, gone))
         return there

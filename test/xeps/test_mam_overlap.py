@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
@@ -10,7 +10,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from palaver.errors import StorageError
 from palaver.events import SessionBound
 from palaver.routing.pipeline import FROM_CLIENT, TO_USER
-from palaver.test.house import House
+from palaver.test.house import House, stanza
+from palaver.test.served import ServedCase
 from palaver.test.storage.faulty import FaultyStorage
 from palaver.test.streams.talker import Talker
 from palaver.xeps.mam import MessageArchive
@@ -181,3 +182,21 @@ class OverlapTests(SynchronousTestCase):
         self.romeo.send(message("a") + message("b"))
         self.romeo.stream.connection_lost()
         self.assertEqual(self.open(1, 0), ["a", "b"])
+
+
+class DefaultTests(ServedCase):
+    """A server with the modules that are on by default, and archives."""
+
+    modules: ClassVar[dict[str, Any]] = {"mod_mam": {}}
+
+    async def test_default_modules(self) -> None:
+        """No module that is on by default makes messages to archives wait for each other's commits."""
+        juliet = await self.log_in("juliet@localhost/balcony")
+        romeo = await self.log_in("romeo@localhost/orchard")
+        for number in range(2):
+            romeo.send(message(f"{number}", to=juliet.jid))
+            await juliet.next()
+        host = self.palaver.hosts["localhost"]
+        (session,) = host.users["romeo"].sessions.values()
+        assert host.may_overlap is not None
+        self.assertTrue(host.may_overlap(session, stanza(message("c", to=juliet.jid))))
