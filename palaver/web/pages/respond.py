@@ -110,7 +110,7 @@ class Forms:
         if request.getHeader("sec-fetch-site") not in (None, "same-origin", "none"):
             return False
         value = request.getCookie(self._cookie)
-        return bool(value) and hmac.compare_digest(self._sign(value), given(request, "key"))
+        return bool(value) and hmac.compare_digest(self._sign(value).encode(), given(request, "key").encode())
 
     def _sign(self, value: bytes) -> str:
         return hmac.new(self._secret, value, "sha256").hexdigest()
