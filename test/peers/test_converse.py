@@ -116,6 +116,28 @@ class WebSocketTests(ConverseCase):
         romeo.send("juliet@localhost", "after the reload")
         browser.expect("after the reload")
 
+    def test_cuts_after_a_reload(self) -> None:
+        """What was sent during a cut is there soon after it, also when the page was loaded anew before."""
+        romeo = self.enter(self.slixmpp(self.account("romeo")))
+        juliet = self.account("juliet")
+        browser = self.browser()
+        self.log_in(browser, juliet)
+        self.talk_to(browser, romeo.jid)
+        romeo.send(juliet, "before the reload")
+        browser.expect("before the reload")
+        browser.driver.refresh()
+        browser.find("converse-user-profile")
+        browser.expect("before the reload")
+        for number, seconds in enumerate((CUT_S, 1)):
+            self.relay.cut()
+            romeo.send(juliet, f"into the dark {number}")
+            time.sleep(seconds)
+            self.relay.mend()
+            browser.expect(f"into the dark {number}")
+            self.say(browser, f"here again {number}")
+            romeo.expect_message(juliet, f"here again {number}")
+        browser.picture("chat-after-reload-and-cuts")
+
 
 class BoshTests(ConverseCase):
     """Over BOSH."""

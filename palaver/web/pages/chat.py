@@ -17,7 +17,8 @@ REL_WEBSOCKET = "urn:xmpp:alt-connections:websocket"
 REL_BOSH = "urn:xmpp:alt-connections:xbosh"
 
 # A module, like Converse.js itself: they run in order. The addresses are those at which the browser has found
-# this page, behind whatever proxies.
+# this page, behind whatever proxies. Converse.js 14 resumes a session once, and after the next cut begins another
+# under a name of its own, which does not get what waits for the first; so it is told each time that it has not yet.
 START = """\
 const options = %s;
 const absolute = (path) => (path && path.startsWith("/") ? location.origin + path : path);
@@ -25,6 +26,15 @@ if (options.websocket_url) {
   options.websocket_url = absolute(options.websocket_url).replace(/^http/, "ws");
 }
 options.bosh_service_url = absolute(options.bosh_service_url);
+converse.plugins.add("palaver", {
+  initialize() {
+    const { _converse } = this;
+    const resumable = () => _converse.session.save("smacks_resumed", false);
+    _converse.api.listen.on("connected", resumable);
+    _converse.api.listen.on("reconnected", resumable);
+  },
+});
+options.whitelisted_plugins = [...(options.whitelisted_plugins ?? []), "palaver"];
 converse.initialize(options);
 """
 

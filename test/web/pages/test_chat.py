@@ -54,6 +54,8 @@ class FolderTests(PageCase):
             ("/xmpp-websocket", "/http-bind", "localhost", "</script><b>"),
         )
         self.assertNotIn("</script>", script)
+        # Else a session that was resumed after a reload is not resumed after the next cut.
+        self.assertIn('save("smacks_resumed", false)', script)
 
     async def test_files(self) -> None:
         """Files of the folder are served, and nothing above it, nor what is in it."""
