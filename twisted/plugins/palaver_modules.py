@@ -470,6 +470,11 @@ watch_registrations = ModuleMaker(
     "Administrators are told of each account that somebody registers",
     default=False,
 )
+webpresence = ModuleMaker(
+    "mod_webpresence",
+    f"{_XEPS}.webpresence.WebPresence",
+    "Pages that say who is there, of accounts that want that",
+)
 websockets = ModuleMaker(
     "mod_websockets",
     f"{_XEPS}.websockets.WebSockets",

@@ -31,6 +31,15 @@ class Visitor:
         self, method: str, path: str, body: bytes = b"", host: str = "localhost", **headers: str
     ) -> Answer:
         """Give the answer to any request; ``_`` stands for ``-`` in the names of headers."""
+        answer = await (await self.ask(method, path, body, host, **headers)).answer()
+        for name, value, flags in COOKIE.findall(answer.head):
+            self.cookies[name], self.flags[name] = value, flags.lower()
+        return answer
+
+    async def ask(
+        self, method: str, path: str, body: bytes = b"", host: str = "localhost", **headers: str
+    ) -> Request:
+        """Give a request as `send` does it, with the bytes of its answer."""
         lines = [f"{method} {path} HTTP/1.1", f"Host: {host}", f"Content-Length: {len(body)}"]
         lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
         if self.cookies:
@@ -39,10 +48,7 @@ class Visitor:
         self.requests.append(request)
         await connectProtocol(TCP4ClientEndpoint(reactor, "127.0.0.1", self.port), request)
         await request.gone()
-        answer = await request.answer()
-        for name, value, flags in COOKIE.findall(answer.head):
-            self.cookies[name], self.flags[name] = value, flags.lower()
-        return answer
+        return request
 
     async def get(self, path: str, **headers: str) -> Answer:
         """Load a page."""

@@ -1,0 +1,1 @@
+"""Whether an account is there, on pages for everybody (webpresence)."""
