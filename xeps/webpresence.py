@@ -23,9 +23,9 @@ from palaver.errors import StanzaError
 from palaver.modules import Module, Settings
 from palaver.stanza import NS_CLIENT
 from palaver.storage import Batch
-from palaver.web.interfaces import IWeb
+from palaver.web.interfaces import IWeb, IWebPresence
 from palaver.web.status.icons import missing
-from palaver.web.status.shown import AWAY_STATES, ONLINE, IWebPresence, Shown, Status
+from palaver.web.status.shown import AWAY_STATES, ONLINE, Shown, Status
 
 if TYPE_CHECKING:
     from palaver.routing.sessions import Session

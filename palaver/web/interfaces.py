@@ -44,5 +44,24 @@ class IInvitePages(Interface):
         """Give the address of a token's page; None when it is not known where browsers reach this server."""
 
 
+class IWebPresence(Interface):
+    """Shows accounts of a host to everybody who asks over HTTP; found in the host's registry."""
+
+    def path_of(local):
+        """Give the path of an account's page."""
+
+    def shown(local):
+        """Give an awaitable of a `palaver.web.status.shown.Shown`; fails with StorageError."""
+
+    def show(local, shown):
+        """Store what an account lets be seen; an awaitable, fails with StorageError."""
+
+    def status(local):
+        """Give an awaitable of the `palaver.web.status.shown.Status` for everybody; fails with StorageError.
+
+        It does the same work for every name: nobody learns which accounts there are.
+        """
+
+
 class IDataFolder(Interface):
     """Where the server keeps files, as a pathlib.Path; found in the server's registry."""

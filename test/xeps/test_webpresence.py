@@ -14,6 +14,7 @@ from twisted.internet.defer import fail
 from twisted.trial.unittest import SynchronousTestCase
 
 from palaver.commands import command as commands
+from palaver.commands import typed
 from palaver.commands.command import Call
 from palaver.errors import StanzaError, StorageError
 from palaver.jid import parse
@@ -21,8 +22,9 @@ from palaver.test.house import House, now
 from palaver.test.web.bosh import Answer
 from palaver.test.web.pages.case import PageCase
 from palaver.test.wire import Wire, parsed
-from palaver.web.status.icons import STATES, draw, file_name
-from palaver.web.status.shown import IWebPresence, Shown
+from palaver.web.interfaces import IWebPresence
+from palaver.web.status.icons import draw, file_name
+from palaver.web.status.shown import STATES, Shown
 from palaver.xeps.adhoc import AdHocCommands
 from palaver.xeps.webpresence import Showing, WebPresence, WebPresenceSettings
 
@@ -64,7 +66,7 @@ class PresenceCase(PageCase):
     async def picture(self, path: str, **headers: str) -> tuple[str, bytes]:
         """Give head and bytes of an answer that is no text."""
         visitor = self.visitor()
-        request = await visitor.ask("GET", path, **headers)
+        request = await visitor.ask("GET", path, b"", **headers)
         head, _, body = request.came.partition(b"\r\n\r\n")
         return head.decode(), body
 
@@ -438,16 +440,20 @@ class CommandTests(SynchronousTestCase):
         self.house.host.accounts.names.add("juliet")
         command = commands.named(self.house.host, "webpresence")
         assert command is not None
-        given = Showing(presence=True, accountjid="juliet@example.org")
+        given = typed.check(Showing, {"presence": True, "accountjid": "juliet@example.org"})
         with self.assertRaises(StanzaError) as caught:
             now(command.run(Call(self.house.host, parse("romeo@example.org")), given))
         self.assertEqual(caught.exception.condition, "forbidden")
         now(command.run(Call(self.house.host, None), given))
         self.assertEqual(now(self.module.shown("juliet")), Shown(True))
         with self.assertRaises(StanzaError):
-            now(command.run(Call(self.house.host, None), Showing(presence=True)))
+            now(command.run(Call(self.house.host, None), typed.check(Showing, {"presence": True})))
         with self.assertRaises(StanzaError) as caught:
-            now(command.run(Call(self.house.host, None), Showing(accountjid="nobody@example.org")))
+            now(
+                command.run(
+                    Call(self.house.host, None), typed.check(Showing, {"accountjid": "nobody@example.org"})
+                )
+            )
         self.assertEqual(caught.exception.condition, "item-not-found")
 
 

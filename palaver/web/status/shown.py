@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from zope.interface import Interface
-
 OFFLINE, ONLINE = "offline", "online"
 # RFC 6121 section 4.7.2.1; what a client makes up besides is online.
 AWAY_STATES = ("chat", "away", "xa", "dnd")
@@ -25,22 +23,3 @@ class Status(NamedTuple):
     jid: str
     state: str = OFFLINE
     text: str | None = None
-
-
-class IWebPresence(Interface):
-    """Shows accounts of a host to everybody who asks over HTTP; found in the host's registry."""
-
-    def path_of(local):
-        """Give the path of an account's page."""
-
-    def shown(local):
-        """Give an awaitable of what an account lets be seen, a `Shown`; fails with StorageError."""
-
-    def show(local, shown):
-        """Store what an account lets be seen; an awaitable, fails with StorageError."""
-
-    def status(local):
-        """Give an awaitable of the `Status` that everybody may see; fails with StorageError.
-
-        It does the same work for every name: nobody learns which accounts there are.
-        """
