@@ -44,7 +44,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("archive", "capabilities"),
     ("routing", "events"),
     ("privacy", "commands", "invites", "vcards"),
-    ("modules", "pubsub", "push", "rooms", "roomlogs", "muclight", "inbox"),
+    ("modules", "pubsub", "push", "rooms", "roomlogs", "muclight", "inbox", "portable"),
     ("streams", "web"),
     ("xeps",),
     (

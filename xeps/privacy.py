@@ -78,7 +78,7 @@ class Privacy(Module):
         if len(nodes) > 1 or nodes[0].name != "list":
             raise StanzaError("bad-request", "One list at a time")
         held = _list(account.lists, _name(nodes[0]))
-        rules = b"".join([_encode(rule) for rule in held.rules])
+        rules = b"".join([rule.encode() for rule in held.rules])
         return element("query", NS_PRIVACY, element("list", None, rules, name_=held.name))
 
     # -- changes -------------------------------------------------------------------------------
@@ -241,15 +241,3 @@ def _names(account: Account, session: ISession) -> bytes:
     first = {"active": account.active.get(session), "default": lists.default}
     chosen = [element(kind, name_=name) for kind, name in first.items() if name is not None]
     return b"".join([*chosen, *[element("list", name_=name) for name in lists.lists]])
-
-
-def _encode(rule: Rule) -> bytes:
-    return element(
-        "item",
-        None,
-        b"".join([element(kind) for kind in rule.kinds]),
-        type=rule.type,
-        value=rule.value or None,
-        action="allow" if rule.allow else "deny",
-        order=str(rule.order),
-    )

@@ -198,12 +198,17 @@ def results(found: Found, query: ArchiveQuery, query_id: str | None, by: str, to
     attrs = {"from": by, "to": to}
     named = f" queryid='{attribute(query_id)}'" if query_id else ""
     for entry in reversed(found.entries) if query.flip else found.entries:
-        head = (
-            f"<result xmlns='{NS_MAM}'{named} id='{to_text(entry.id)}'><forwarded xmlns='urn:xmpp:forward:0'>"
-            f"<delay xmlns='urn:xmpp:delay' stamp='{stamp(ids.to_time(entry.id))}'/>"
-        )
-        inner = b"%b%b</forwarded></result>" % (head.encode(), entry.payload)
+        inner = forwarded(entry, named)
         yield Stanza("message", attrs, ((NS_MAM, "result"),), inner)
+
+
+def forwarded(entry: Entry, named: str = "") -> bytes:
+    """Give the ``<result/>`` with an entry; ``named`` are more attributes, serialised."""
+    head = (
+        f"<result xmlns='{NS_MAM}'{named} id='{to_text(entry.id)}'><forwarded xmlns='urn:xmpp:forward:0'>"
+        f"<delay xmlns='urn:xmpp:delay' stamp='{stamp(ids.to_time(entry.id))}'/>"
+    )
+    return b"%b%b</forwarded></result>" % (head.encode(), entry.payload)
 
 
 def fin(found: Found) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from palaver.jid import JID
+from palaver.markup import element
 from palaver.routing.roster import Roster
 from palaver.storage import Json
 
@@ -40,6 +41,18 @@ class Rule(NamedTuple):
     def covers(self, kind: str) -> bool:
         """Tell whether it is about stanzas of a kind."""
         return not self.kinds or kind in self.kinds
+
+    def encode(self) -> bytes:
+        """Give the ``<item/>``."""
+        return element(
+            "item",
+            None,
+            b"".join([element(kind) for kind in self.kinds]),
+            type=self.type,
+            value=self.value or None,
+            action="allow" if self.allow else "deny",
+            order=str(self.order),
+        )
 
 
 class PrivacyList:
