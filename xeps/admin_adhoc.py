@@ -76,7 +76,14 @@ class ServiceAdministration(Module):
     def _of_process(node: str, title: str, run: Any) -> Command:
         permission: Permission = "server"
         return Command(
-            f"{NS_ADMIN}#{node}", f"server {node}", title, run, Ending, permission, form_type=NS_ADMIN
+            f"{NS_ADMIN}#{node}",
+            f"server {node}",
+            title,
+            run,
+            Ending,
+            permission,
+            form_type=NS_ADMIN,
+            harm="Everybody's sessions end.",
         )
 
     # -- who administers (section 4.29) ------------------------------------------------------

@@ -8,6 +8,7 @@ from pydantic import Field, field_validator
 from twisted.internet.defer import Deferred
 
 from palaver import jid
+from palaver.commands import command as commands
 from palaver.events import AccountDeleted, SessionUnbound
 from palaver.interfaces import IRooms
 from palaver.jid import InvalidJID
@@ -16,6 +17,7 @@ from palaver.mistakes import ConfigError
 from palaver.modules import Module, Settings, every, on
 from palaver.pubsub.fields import Values
 from palaver.rooms.affiliations import AFFILIATIONS, NONE
+from palaver.rooms.commands import ROOMS
 from palaver.rooms.config import FIELDS, SETTING_NAMES
 from palaver.rooms.limits import MAX_ROOM_ID_CHARS, Limits
 from palaver.rooms.namespaces import NS_CONFERENCE
@@ -170,6 +172,8 @@ class MultiUserChat(Module):
             raise ConfigError(f"{self.name}: {error}") from None
         self.undo(host.provide(service, IRooms))
         self.undo(service.shut_down)
+        for command in ROOMS:
+            self.undo(commands.add(host, command))
 
     def _limits(self) -> Limits:
         settings = self.settings

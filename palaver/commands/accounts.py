@@ -186,13 +186,18 @@ async def _each(
     return Done(f"{names} {'has' if len(locals) == 1 else 'have'} been {done}.")
 
 
-def _command(node: str, name: str, title: str, run: Any, arguments: type[Arguments] | None) -> Command:
-    return Command(f"{NS_ADMIN}#{node}", name, title, run, arguments, form_type=NS_ADMIN)
+def _command(
+    node: str, name: str, title: str, run: Any, arguments: type[Arguments] | None, harm: str = ""
+) -> Command:
+    return Command(f"{NS_ADMIN}#{node}", name, title, run, arguments, form_type=NS_ADMIN, harm=harm)
+
+
+_DELETED = "The accounts go, with their contacts, messages and everything else that is stored for them."
 
 
 ACCOUNTS = (
     _command("add-user", "account create", "Add a user", add_user, AddUser),
-    _command("delete-user", "account delete", "Delete users", delete_users, SomeAccounts),
+    _command("delete-user", "account delete", "Delete users", delete_users, SomeAccounts, _DELETED),
     _command("disable-user", "account disable", "Disable users", disable_users, SomeAccounts),
     _command("reenable-user", "account enable", "Re-enable users", reenable_users, SomeAccounts),
     _command("end-user-session", "account kick", "End sessions", end_user_sessions, SomeSessions),

@@ -69,6 +69,7 @@ class Command(NamedTuple):
 
     ``run`` takes the call and an instance of ``arguments``, or None when there are none. It raises
     StanzaError with a sentence in its text, or StorageError. ``prefill`` gives values for the first form.
+    ``harm`` says what cannot be taken back; pages ask once more before they do it.
     """
 
     node: str
@@ -79,6 +80,7 @@ class Command(NamedTuple):
     permission: Permission = "admin"
     form_type: str | None = None
     prefill: Prefill | None = None
+    harm: str = ""
 
     async def begin(self, call: Call) -> Answer:
         """Give the first step, or the outcome of a command that takes nothing."""

@@ -80,14 +80,17 @@ def _prepared(given: OneDomain) -> str:
         raise StanzaError("bad-request", f"{given.domain!r} is no domain: {error}.") from None
 
 
-def _command(name: str, title: str, run: Any, arguments: type[Arguments] | None) -> Command:
-    return Command(f"palaver#domain-{name}", f"domain {name}", title, run, arguments, "server")
+def _command(name: str, title: str, run: Any, arguments: type[Arguments] | None, harm: str = "") -> Command:
+    return Command(f"palaver#domain-{name}", f"domain {name}", title, run, arguments, "server", harm=harm)
 
+
+_REMOVED = "All accounts of the domain go, with everything that is stored for them; its sessions end."
+_DISABLED = "The domain's sessions end, and nobody reaches it until it is enabled again."
 
 DOMAINS = (
     _command("add", "Add a domain", add, NewDomain),
-    _command("remove", "Remove a domain", remove, OneDomain),
-    _command("disable", "Disable a domain", disable, OneDomain),
+    _command("remove", "Remove a domain", remove, OneDomain, _REMOVED),
+    _command("disable", "Disable a domain", disable, OneDomain, _DISABLED),
     _command("enable", "Enable a domain", enable, OneDomain),
     _command("list", "List the domains that were added", list_domains, None),
 )

@@ -53,6 +53,7 @@ class Lane(Generic[Work]):
         self._waiting: list[tuple[Work, Deferred[Any]]] = []
         self._busy = False
         self._idle: Deferred[None] | None = None
+        self._ungauge: Callable[[], None] = lambda: None
 
     async def open(self) -> None:
         """Connect; raises `StorageError`."""
@@ -69,10 +70,15 @@ class Lane(Generic[Work]):
         finally:
             # This one is for what is asked of the engine itself, which is nothing more.
             workers[0].quit()
+        self._ungauge = metrics.gauge(
+            "storage_waiting", "Reads and changes that wait for the database.", lambda: len(self._waiting)
+        )
 
     async def close(self) -> None:
         """Do what was handed over, refuse the rest, then disconnect."""
         connection, self._connection = self._connection, None
+        self._ungauge()
+        self._ungauge = lambda: None
         if self._busy:
             self._idle = Deferred()
             await self._idle

@@ -16,6 +16,11 @@ admin_adhoc = ModuleMaker(
     "Accounts, sessions, figures and the end of the server, from an administrator's client",
     (Xep(133, "1.3.1", "partial"),),
 )
+admin_web = ModuleMaker(
+    "mod_admin_web",
+    f"{_XEPS}.admin_web.AdminWeb",
+    "Administration in a browser",
+)
 announce = ModuleMaker(
     "mod_announce",
     f"{_XEPS}.announce.Announce",

@@ -1,0 +1,53 @@
+"""What the host is made of: its modules, the services below it; for the whole server its domains."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from palaver.interfaces import IDomains
+from palaver.routing.domains import Added
+from palaver.web.admin.frame import Visit, address, button, framed, link, section, table
+from palaver.web.pages.html import Html, facts, tag
+
+MAX_ADDED = 200
+
+
+async def show(visit: Visit) -> bytes:
+    """Show it; nothing is changed here, that is what the configuration is for."""
+    host = visit.host
+    rows = [
+        (tag("code", name), (type(module).__doc__ or "").strip().partition("\n")[0])
+        for name, module in sorted(host.modules.items())
+    ]
+    told = facts(
+        ("Domain", tag("code", host.domain)),
+        ("Administrators", ", ".join(sorted(host.admins)) or "none by the configuration"),
+    )
+    parts = [section("Host", told), section("Modules", table(("Module", "What it does"), rows, "None."))]
+    if visit.everywhere:
+        parts.append(section("Domains of the server", _domains(visit)))
+    return framed(visit, "Modules", *parts)
+
+
+def _domains(visit: Visit) -> Html:
+    domains = visit.host.query(IDomains)
+    added = dict(domains.list()) if domains is not None else {}
+    names = sorted({*visit.hosts, *added})[:MAX_ADDED]
+    rows = [(_name(visit, name), _state(visit, name, added), _host_type(name, added)) for name in names]
+    add = button("Add a domain", visit.to("commands", "domain-add"))
+    return Html(table(("Domain", "State", "Host type"), rows, "None.") + tag("div", add, class_="actions"))
+
+
+def _name(visit: Visit, name: str) -> object:
+    return link(name, address(visit.pages.path, name, "modules")) if name in visit.hosts else name
+
+
+def _state(visit: Visit, name: str, added: Mapping[str, Added]) -> str:
+    if name not in added:
+        return "of the configuration"
+    state = str(added[name].state)
+    return state if name in visit.hosts or state != "enabled" else "enabled, sleeps until somebody uses it"
+
+
+def _host_type(name: str, added: Mapping[str, Added]) -> str:
+    return str(added[name].host_type) if name in added else ""

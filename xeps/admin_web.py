@@ -1,0 +1,44 @@
+"""Administration in a browser at ``/admin``: what the server does, accounts, sessions, rooms, invitations.
+
+Administrators log in with their account. Whoever administers the server sees every host, and whoever
+administers a host sees that one. Every command that clients and the command line have is there too.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from palaver.modules import Module, Settings
+from palaver.web.interfaces import IWeb
+from palaver.web.pages.links import Link, add
+
+
+class AdminWebSettings(Settings):
+    """Options of mod_admin_web."""
+
+    path: str = Field(default="/admin", pattern=r"^/[^?#]+$", description="Where the pages are.")
+
+
+class AdminWeb(Module):
+    """Lets administrators work in a browser."""
+
+    Settings = AdminWebSettings
+
+    settings: AdminWebSettings
+
+    def start(self) -> None:
+        """Mount the pages."""
+        web = self.host.query(IWeb)
+        if web is None:
+            return
+        path = self.settings.path
+        self.undo(web.mount(self.host.domain, path, lambda: self._pages(web)))
+        self.undo(add(self.host, Link(path, "Administration", "for those who run this server")))
+
+    def _pages(self, web: Any) -> Any:
+        # Loaded with the first request.
+        from palaver.web.admin.site import AdminPages
+
+        return AdminPages(self.host, web, self.settings.path)
