@@ -22,7 +22,7 @@ from palaver.archive.retention import Retention
 from palaver.archive.switches import Switches
 from palaver.archive.writing import KIND, KIND_OWNER, Writer, Written
 from palaver.errors import StanzaError
-from palaver.events import AccountDeleted, ArchivePreferencesSet, SessionBound
+from palaver.events import AccountDeleted, ArchivePreferencesSet, MessageRetracted, SessionBound
 from palaver.interfaces import IMessageArchives, ISession
 from palaver.jid import JID, InvalidJID
 from palaver.modules import BARE, SELF, Module, Settings, every, iq, on, phase
@@ -106,9 +106,8 @@ class MessageArchive(Module):
         self._switches = Switches(
             session for user in host.users.values() for session in user.sessions.values()
         )
-        self._writer = Writer(
-            host, full_text=settings.full_text_search, tombstones=settings.message_retraction
-        )
+        retracted = self._retracted if settings.message_retraction else None
+        self._writer = Writer(host, full_text=settings.full_text_search, retracted=retracted)
         self._retention = self._make_retention()
         self.undo(self._retention.stop)
         self.undo(host.add_login_kind(policies.KIND))
@@ -116,6 +115,9 @@ class MessageArchive(Module):
             host, self.name, self._policies, self._switches, BEFORE_ARCHIVE, settings.archive_chat_markers
         ).may
         self.undo(self._overlap_no_more)
+
+    def _retracted(self, author: str, payload: bytes) -> None:
+        self.host.events.fire(MessageRetracted(author, payload))
 
     def _make_retention(self) -> Retention:
         age, count = self.settings.archive_expires_after, self.settings.storage_archive_item_limit

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -12,7 +13,6 @@ from palaver.archive import retraction
 from palaver.archive.companions import Companions
 from palaver.archive.messages import body_text, reference
 from palaver.archive.pages import Archive
-from palaver.events import MessageRetracted
 from palaver.jid import JID
 from palaver.stanza import Stanza
 from palaver.storage import Batch, Entry, ids
@@ -29,18 +29,20 @@ MAX_MARKED = 10_000
 Written = dict[int, int] | None
 """What `IStorage.write` gives."""
 
+Told = Callable[[str, bytes], object]
+
 
 class Writer:
     """Commits messages to the archives of one host's accounts.
 
-    ``host`` is an IHost. With ``full_text`` the texts are indexed, with ``tombstones`` a retraction
-    replaces what it retracts.
+    ``host`` is an IHost. With ``full_text`` the texts are indexed. With ``retracted`` a retraction replaces
+    what it retracts by a tombstone; then that is called with the author's bare address and what was there.
     """
 
-    def __init__(self, host: Any, *, full_text: bool, tombstones: bool) -> None:
+    def __init__(self, host: Any, *, full_text: bool, retracted: Told | None) -> None:
         self._host = host
         self._full_text = full_text
-        self._tombstones = tombstones
+        self._tell_retracted = retracted
         self._companions = Companions.of(host)
         # Owners whose document of KIND_OWNER is there for certain.
         self._marked: OrderedDict[str, None] = OrderedDict()
@@ -72,7 +74,7 @@ class Writer:
         all_marked = len(batch.changes) == len(entries)
         for companion in self._companions.all:
             companion(message, entries, batch)
-        retracted = retraction.read(message) if self._tombstones else None
+        retracted = retraction.read(message) if self._tell_retracted is not None else None
         if retracted is not None:
             return Deferred.fromCoroutine(self._write_retraction(batch, message, entries, retracted))
         written: Deferred[Written] = self._host.storage.write(batch)
@@ -94,8 +96,8 @@ class Writer:
         self, batch: Batch, message: Stanza, entries: list[Entry], retracted: retraction.Retraction
     ) -> Written:
         """Commit a retraction together with the tombstones of what it retracts."""
-        sender, gone = message.sender, b""
-        assert sender is not None
+        sender, tell, gone = message.sender, self._tell_retracted, b""
+        assert sender is not None and tell is not None
         for entry in entries:
             assert entry.peer is not None
             archive = self.archive(entry.owner, entry.host)
@@ -106,5 +108,5 @@ class Writer:
                 batch.append(retraction.tombstone(target, retracted, time.time()))
         there: Written = await self._host.storage.write(batch)
         if gone:
-            self._host.events.fire(MessageRetracted(sender.bare, gone))
+            tell(sender.bare, gone)
         return there

@@ -1,0 +1,121 @@
+"""Every zope.interface of the project, by what it is a seam of; import them from here.
+
+Where a method is said to give a Deferred, a failure is a `palaver.errors.StorageError`
+unless the docstring names another one.
+"""
+
+from __future__ import annotations
+
+from palaver.interfaces.accounts import (
+    IAccounts,
+    IFastTokens,
+    IKeystore,
+    ILogins,
+    ILoginTasks,
+    IRegistration,
+    IRosters,
+    ISharedContacts,
+    IUpgradableAccounts,
+)
+from palaver.interfaces.events import (
+    IEventBackend,
+    IEventPusher,
+    IEventRequests,
+    IPushPlugin,
+    IPushService,
+)
+from palaver.interfaces.features import (
+    ICapabilities,
+    ICarbons,
+    IClientState,
+    IInvites,
+    ILastActivity,
+    IMessageArchives,
+    INodeTree,
+    INodeType,
+    IOfflineStore,
+    IPersonalEventing,
+    IPrivacy,
+    IPrivateElement,
+    IRemoteRosters,
+    IRooms,
+    IVCards,
+)
+from palaver.interfaces.modules import (
+    ICommand,
+    ICommands,
+    IModule,
+    IModuleMaker,
+    IProcess,
+)
+from palaver.interfaces.routing import (
+    IComponents,
+    IDomains,
+    IFederation,
+    IHost,
+    IPrivileges,
+    IService,
+    ISession,
+    IStream,
+    IStreamFeature,
+    IUser,
+)
+from palaver.interfaces.storage import (
+    IBlobs,
+    IDocuments,
+    ILogs,
+    IRegistry,
+    IStorage,
+)
+
+__all__ = [
+    "IAccounts",
+    "IBlobs",
+    "ICapabilities",
+    "ICarbons",
+    "IClientState",
+    "ICommand",
+    "ICommands",
+    "IComponents",
+    "IDocuments",
+    "IDomains",
+    "IEventBackend",
+    "IEventPusher",
+    "IEventRequests",
+    "IFastTokens",
+    "IFederation",
+    "IHost",
+    "IInvites",
+    "IKeystore",
+    "ILastActivity",
+    "ILoginTasks",
+    "ILogins",
+    "ILogs",
+    "IMessageArchives",
+    "IModule",
+    "IModuleMaker",
+    "INodeTree",
+    "INodeType",
+    "IOfflineStore",
+    "IPersonalEventing",
+    "IPrivacy",
+    "IPrivateElement",
+    "IPrivileges",
+    "IProcess",
+    "IPushPlugin",
+    "IPushService",
+    "IRegistration",
+    "IRegistry",
+    "IRemoteRosters",
+    "IRooms",
+    "IRosters",
+    "IService",
+    "ISession",
+    "ISharedContacts",
+    "IStorage",
+    "IStream",
+    "IStreamFeature",
+    "IUpgradableAccounts",
+    "IUser",
+    "IVCards",
+]
