@@ -14,7 +14,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 from twisted.plugin import getPlugins
@@ -29,7 +29,14 @@ BEGIN, END = "<!-- made by python -m palaver.docs -->", "<!-- end -->"
 XEP_URL = "https://xmpp.org/extensions/xep-{:04}.html"
 MADE = "<!-- Made by python -m palaver.docs; edit the code instead. -->\n"
 
-_WORDS = {bool: "true or false", int: "whole number", float: "number", str: "text", Path: "path"}
+_WORDS = {
+    bool: "true or false",
+    int: "whole number",
+    float: "number",
+    str: "text",
+    SecretStr: "text",
+    Path: "path",
+}
 
 
 def main() -> None:
@@ -159,6 +166,11 @@ def module_page(maker: Any) -> str:
         f"# {maker.name}\n\n{maker.summary}.\n\n{inspect.getdoc(made) or ''}\n\n{default}\n",
         f"## Claims\n\n{''.join(xeps)}" if xeps else "",
         f"## Options of `[modules.{maker.name}]`\n\n{_options(made.Settings)}",
+        *(
+            _section(f"modules.{maker.name}.{name}", option)
+            for name, option in made.Settings.model_fields.items()
+            if _model(option.annotation)
+        ),
     ]
     return "\n".join(part for part in parts if part)
 
@@ -187,7 +199,7 @@ def _section(key: str, field: FieldInfo) -> str:
     kind, model = get_origin(field.annotation), _model(field.annotation)
     if kind is dict:
         key += ".NAME"
-    title = f"## `[[{key}]]`" if kind is list else f"## `[{key}]`"
+    title = f"## `[[{key}]]`" if kind in (list, tuple) else f"## `[{key}]`"
     if model is None:
         return f"{title}\n\n{field.description}\n"
     tables = {name: option for name, option in model.model_fields.items() if _model(option.annotation)}
