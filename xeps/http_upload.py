@@ -5,33 +5,65 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import quote
 
-from pydantic import Field
-from twisted.internet.defer import Deferred
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from twisted.internet.defer import Deferred, DeferredLock
 
 from palaver import jid
-from palaver.errors import StanzaError
+from palaver.errors import StanzaError, StorageError
 from palaver.events import AccountDeleted, MessageRetracted
+from palaver.log import Log
 from palaver.mistakes import ConfigError
 from palaver.modules import Module, Settings, every, on
 from palaver.storage import Document
+from palaver.waiting import settled
 from palaver.web.interfaces import IDataFolder, IWeb
-from palaver.web.uploads.files import Folder
+from palaver.web.uploads.disk import Disk
 from palaver.web.uploads.service import Rules, UploadService
 from palaver.web.uploads.slots import Slots, Wanted
-from palaver.web.uploads.stored import Uploads
+from palaver.web.uploads.stored import PAGE, Uploads
+
+log = Log("uploads")
 
 # The one host whose address is known without being configured: that of `make run`.
 LOCAL, LOCAL_URL = "localhost", "http://localhost:5280"
 SWEEP_S = 60
+# A disk or a bucket that fails so often is asked again by the next sweep.
+MAX_FAILURES = 3
 DAY_S = 86400.0
 Limit = int | Literal["infinity"]
+
+
+class S3Settings(BaseModel):
+    """A bucket and its keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    bucket_url: str = Field(
+        pattern=r"^https?://[^/?#@\s]+(/[^?#\s]*)?$",
+        description="Where it is, such as https://s3-eu-west-1.amazonaws.com/mybucket.",
+    )
+    region: str = Field(min_length=1, description="Its region, such as eu-west-1.")
+    access_key_id: str = Field(min_length=1, description="Who signs.")
+    secret_access_key: SecretStr = Field(min_length=1, description="What is signed with.")
+    add_acl: bool = Field(
+        False,
+        description="Sign the header x-amz-acl: public-read too; clients must send it then.",
+    )
 
 
 class HttpUploadSettings(Settings):
     """Options of mod_http_upload."""
 
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    backend: Literal["disk", "s3"] = Field(
+        "disk",
+        description="Where files are: on this server, or in a bucket of Amazon S3 or of what speaks like it, "
+        "which clients send them to and get them from. Let everybody read it, by its policy or with add_acl, "
+        "but not list it; and give it a domain without pages of yours.",
+    )
+    s3: S3Settings | None = Field(None, description="The bucket, for the backend s3.")
     host: str = Field("upload.@HOST@", description="The service's domain; @HOST@ stands for the host's.")
     base_url: str | None = Field(
         None,
@@ -62,6 +94,12 @@ class HttpUploadSettings(Settings):
         (), description="Patterns of media types that are taken, such as image/*; empty for all."
     )
 
+    @model_validator(mode="after")
+    def _bucket(self) -> HttpUploadSettings:
+        if (self.backend == "s3") != (self.s3 is not None):
+            raise ValueError("the backend s3, and no other, needs a table s3")
+        return self
+
 
 class HttpUpload(Module):
     """Gives slots, keeps what is uploaded, and deletes it in time."""
@@ -72,28 +110,61 @@ class HttpUpload(Module):
     settings: HttpUploadSettings
 
     def start(self) -> Deferred[Any] | None:
-        """Serve the domain and mount the page; where nobody could reach it, do nothing."""
+        """Serve the domain, and mount the page if there is one; where nobody could reach it, do nothing."""
         host, settings = self.host, self.settings
-        self._base = settings.base_url or (LOCAL_URL if host.domain == LOCAL else None)
-        self._is_on = False
-        web, data_folder = host.query(IWeb), host.query(IDataFolder)
-        if web is None or data_folder is None or self._base is None:
+        self._uploads = Uploads(host.domain, host.storage)
+        self._slots = Slots(host.clock, settings.expiration_time, settings.token_bytes)
+        self._sweeping = DeferredLock()
+        self._place: Any = self._bucket() if settings.s3 is not None else self._disk()
+        if self._place is None:
             return None
         # How messages name what is here.
-        address = re.escape(f"{self._base}{settings.path.rstrip('/')}/")
+        address = re.escape(f"{self._place.url}/")
         self._find_ids = re.compile(f"{address}([0-9a-f]{{{2 * settings.token_bytes}}})/").findall
-        self._slots = Slots(host.clock, settings.expiration_time, settings.token_bytes)
-        self._uploads = Uploads(host.domain, host.storage)
-        self._folder = Folder(Path(data_folder) / settings.folder / host.domain, host.clock)
         try:
             domain = jid.prepare_domain(settings.host.replace("@HOST@", host.domain))
-            service = UploadService(host, domain, self.name, self._rules(), self._make)
-            self.undo(host.router.add(service))
-            self.undo(web.mount(host.domain, settings.path, self._page))
+            self.undo(host.router.add(UploadService(host, domain, self.name, self._rules(), self._make)))
+            if settings.s3 is None:
+                page = self._place.page
+                self.undo(
+                    host.query(IWeb).mount(host.domain, settings.path, lambda: page(settings.max_file_size))
+                )
         except ValueError as error:
             raise ConfigError(f"{self.name}: {error}") from None
-        self._is_on = True
-        return self._folder.in_thread(self._folder.open)
+        started: Deferred[Any] | None = self._place.start()
+        return started
+
+    def stop(self) -> Deferred[Any]:
+        """Let what is being deleted be deleted, or given up."""
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        place, self._place = self._place, None
+        if place is not None:
+            await settled(place.stop())
+            await self._sweeping.acquire()
+
+    def _disk(self) -> Disk | None:
+        """Give the folder, when browsers can reach this server."""
+        host, settings = self.host, self.settings
+        base = settings.base_url or (LOCAL_URL if host.domain == LOCAL else None)
+        data_folder = host.query(IDataFolder)
+        if base is None or data_folder is None or host.query(IWeb) is None:
+            return None
+        folder = Path(data_folder) / settings.folder / host.domain
+        return Disk(folder, f"{base}{settings.path.rstrip('/')}", self._uploads, self._slots, host.clock)
+
+    def _bucket(self) -> Any:
+        # An HTTP client needs memory, which a server without a bucket need not spend.
+        from palaver.web.uploads.bucket import Bucket, Keys
+
+        s3 = self.settings.s3
+        assert s3 is not None
+        keys = Keys(s3.region, s3.access_key_id, s3.secret_access_key.get_secret_value())
+        lifetime_s = self.settings.expiration_time
+        return Bucket(
+            s3.bucket_url, keys, s3.add_acl, lifetime_s, self._uploads, self._slots, self.host.clock
+        )
 
     def _rules(self) -> Rules:
         settings = self.settings
@@ -104,22 +175,16 @@ class HttpUpload(Module):
         kept = {"message": in_messages, "ephemeral": in_messages, "profile": lasting, "permanent": lasting}
         return Rules(settings.max_file_size, settings.allowed_types, kept)
 
-    def _page(self) -> Any:
-        from palaver.web.uploads.page import UploadPage
-
-        return UploadPage(self._slots, self._uploads, self._folder, self.settings.max_file_size)
-
     async def _make(self, wanted: Wanted) -> tuple[str, str]:
         """Give the addresses of a new slot; raises StanzaError when there is no room."""
-        used, slots = await self._uploads.used(), self._slots
-        mine = used[wanted.owner] + slots.reserved(wanted.owner) + wanted.size
-        total = used.total() + slots.all_reserved + wanted.size
+        place, used = self._place, await self._uploads.used()
+        mine = used[wanted.owner] + place.reserved(wanted.owner) + wanted.size
+        total = used.total() + place.all_reserved + wanted.size
         for quota, bytes_ in ((self.settings.quota, mine), (self.settings.total_quota, total)):
             if quota != "infinity" and bytes_ > quota:
                 raise StanzaError("resource-constraint", "There is no room for more files now")
-        slot = slots.open(wanted)
-        get = f"{self._base}{self.settings.path.rstrip('/')}/{slot.id}/{quote(wanted.filename, safe='')}"
-        return f"{get}?token={slot.token}", get
+        opened: tuple[str, str] = await place.open(wanted)
+        return opened
 
     # -- what goes --------------------------------------------------------------------------
 
@@ -127,33 +192,63 @@ class HttpUpload(Module):
     async def retracted(self, event: MessageRetracted) -> None:
         """Delete the files of the author's that a retracted message names."""
         author = jid.parse(event.author)
-        if not self._is_on or author.domain != self.host.domain:
+        if self._place is None or author.domain != self.host.domain:
             return
-        for id in set(self._find_ids(event.payload.decode())):
-            document = await self._uploads.get(id)
-            if document is not None and document.value["owner"] == author.local:
-                await self._delete(document)
-
-    @every(SWEEP_S)
-    async def sweep(self) -> None:
-        """Delete files that are too old, some at a time."""
-        if not self._is_on:
-            return
-        self._slots.sweep()
-        for document in await self._uploads.expired():
-            await self._delete(document)
+        found = [await self._uploads.get(id) for id in set(self._find_ids(event.payload.decode()))]
+        mine = [each for each in found if each is not None and each.value["owner"] == author.local]
+        if mine:
+            await self._uploads.doom(mine)
+            self.host.guard(self.name, self.sweep)
 
     @on(AccountDeleted)
     async def deleted(self, event: AccountDeleted) -> None:
-        """Delete what an account has uploaded."""
-        if not self._is_on:
+        """Delete what an account has uploaded: nobody gets it from here on."""
+        if self._place is None:
             return
         self._slots.forget(event.jid.local)
         while found := await self._uploads.of(event.jid.local):
-            for document in found:
-                await self._delete(document)
+            await self._uploads.doom(found)
+        self.host.guard(self.name, self.sweep)
 
-    async def _delete(self, document: Document) -> None:
-        """Delete a file, then forget it: a failure leaves what is tried again."""
-        await self._folder.delete(document.key)
+    @every(SWEEP_S)
+    async def sweep(self) -> None:
+        """Delete files that are too old or not wanted any more; what fails is tried again later."""
+        await self._sweeping.acquire()
+        try:
+            self._slots.sweep()
+            if await self._delete_expired() and self._place is not None:
+                await self._place.look()
+        except StorageError as error:
+            log.warn("uploads-not-swept", host=self.host.domain, reason=error)
+        finally:
+            self._sweeping.release()
+
+    async def _delete_expired(self) -> bool:
+        """Give False when some could not be deleted; they are behind all others then."""
+        failures: list[Document] = []
+        while self._place is not None and len(failures) < MAX_FAILURES:
+            expired = await self._uploads.expired()
+            for document in expired:
+                if self._place is None or len(failures) == MAX_FAILURES:
+                    break
+                if not await self._delete(document):
+                    failures.append(document)
+            if failures or len(expired) < PAGE:
+                break
+        if failures and self._place is not None:
+            await self._uploads.doom(failures)
+        return not failures
+
+    async def _delete(self, document: Document) -> bool:
+        """Delete a file, then forget it; gives False when that has failed."""
+        place, there = document.value.get("place", ""), self._place
+        try:
+            if place == there.place:
+                await there.delete(document)
+            else:
+                log.warn("upload-left", host=self.host.domain, place=place or "disk")
+        except (OSError, StorageError) as error:
+            log.warn("upload-not-deleted", host=self.host.domain, reason=error)
+            return False
         await self._uploads.remove(document)
+        return True

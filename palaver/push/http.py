@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -57,7 +58,7 @@ Url = Annotated[str, AfterValidator(_checked)]
 
 
 class HttpPool:
-    """Posts to URLs; at most ``max_connections`` at a time, others wait."""
+    """Posts to URLs, or asks otherwise; at most ``max_connections`` at a time, others wait."""
 
     def __init__(
         self,
@@ -92,24 +93,32 @@ class HttpPool:
 
     async def post(self, url: str, content_type: str, body: bytes) -> int:
         """Give the status of the answer. Raises PushFailed."""
+        return await self.request(b"POST", url, {b"content-type": content_type.encode()}, body)
+
+    async def request(
+        self, method: bytes, url: str, headers: Mapping[bytes, bytes], body: bytes | None = None
+    ) -> int:
+        """Give the status of the answer. Raises PushFailed."""
         if len(self._turns.waiting) >= self._max_waiting:
             raise PushFailed("too many requests are waiting")
         await self._turns.acquire()
         try:
             try:
-                return await self._post(url, content_type, body)
+                return await self._request(method, url, headers, body)
             except NeverReceived:
                 # The server has closed a connection that was kept; another one is made.
-                return await self._post(url, content_type, body)
+                return await self._request(method, url, headers, body)
         except _FAILURES as error:
             raise PushFailed(f"no answer: {type(error).__name__}") from None
         finally:
             self._turns.release()
 
-    def _post(self, url: str, content_type: str, body: bytes) -> Deferred[int]:
+    def _request(
+        self, method: bytes, url: str, headers: Mapping[bytes, bytes], body: bytes | None
+    ) -> Deferred[int]:
         if self._closed:
             raise PushFailed("no more requests are made")
-        posted = Deferred.fromCoroutine(self._exchange(url, content_type, body))
+        posted = Deferred.fromCoroutine(self._exchange(method, url, headers, body))
         self._posted.add(posted)
         posted.addTimeout(self._timeout_s, self._clock, _timed_out)
         return posted.addBoth(self._done, posted)
@@ -118,9 +127,12 @@ class HttpPool:
         self._posted.discard(posted)
         return outcome
 
-    async def _exchange(self, url: str, content_type: str, body: bytes) -> int:
-        headers = Headers({b"content-type": [content_type.encode()], b"user-agent": [USER_AGENT]})
-        response: Any = await self._agent.request(b"POST", url.encode("ascii"), headers, _Body(body))
+    async def _exchange(
+        self, method: bytes, url: str, headers: Mapping[bytes, bytes], body: bytes | None
+    ) -> int:
+        lines = Headers({b"user-agent": [USER_AGENT], **{name: [value] for name, value in headers.items()}})
+        content = None if body is None else _Body(body)
+        response: Any = await self._agent.request(method, url.encode("ascii"), lines, content)
         answer = _Answer()
         response.deliverBody(answer)
         await answer.finished
