@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred, DeferredLock
 from palaver.auth import tokens
 from palaver.auth.accounts import NotSupported
 from palaver.auth.exchange import Challenge, Facts, Mechanism, SaslFailure, Success
+from palaver.auth.held import Held
 from palaver.auth.mechanisms import log_in
 from palaver.auth.tokens import ACCESS, PROVISION, REFRESH, InvalidToken, Token
 from palaver.auth.validity import Validity
@@ -30,6 +31,7 @@ from palaver.stanza import Stanza
 from palaver.storage import Batch
 from palaver.tree import parse_element
 from palaver.vcards.stored import vcards
+from palaver.web.interfaces import IHeldTokens
 
 log = Log("auth")
 
@@ -90,6 +92,9 @@ class AuthToken(Module):
         self._turn = DeferredLock()
         self.host.mechanisms[MECHANISM] = lambda accounts, facts: TokenLogin(self, accounts, facts)
         self.undo(lambda: self.host.mechanisms.pop(MECHANISM))
+        registry = self.host.registry
+        registry.registerUtility(self, IHeldTokens, self.name)
+        self.undo(lambda: registry.unregisterUtility(self, IHeldTokens, self.name))
 
     def _key(self, kind: str) -> bytes | None:
         key: bytes | None = self.host.query(IKeystore).key(KEYS[kind])
@@ -165,6 +170,14 @@ class AuthToken(Module):
         async with self._turn:
             value = {"sequence": await self._sequence(local) + 1}
             await self.host.storage.write(Batch().put(self.host.domain, local, KIND, "", value))
+
+    async def held(self, local: str) -> list[Held]:
+        """See IHeldTokens; nobody knows how many refresh tokens there are, or with whom."""
+        return [Held("", "All that asked for tokens of mod_auth_token")]
+
+    async def take_back(self, local: str, key: str) -> None:
+        """See IHeldTokens."""
+        await self.revoke(local)
 
     @command("revoke-token", "token revoke", "Revoke tokens", Revocation)
     async def revoked(self, call: Call, given: Revocation) -> Done:

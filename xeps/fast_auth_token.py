@@ -12,6 +12,7 @@ from twisted.internet.defer import DeferredLock
 
 from palaver.auth.exchange import Facts, SaslFailure, Success
 from palaver.auth.fast import CURRENT, NEW, Claim, HashedToken, Owner, Slot, match, mechanisms, slots, token
+from palaver.auth.held import Held
 from palaver.auth.validity import Validity
 from palaver.commands.accounts import existing
 from palaver.commands.command import Arguments, Call, Done
@@ -22,9 +23,10 @@ from palaver.interfaces import IFastTokens
 from palaver.log import Log
 from palaver.markup import element
 from palaver.modules import Module, Settings, command, on
-from palaver.storage import Batch, Document
+from palaver.storage import Batch, Document, Json
 from palaver.streams.sasl2 import NS_FAST
 from palaver.times import stamp
+from palaver.web.interfaces import IHeldTokens
 
 if TYPE_CHECKING:
     from twisted.words.xish.domish import Element
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
 log = Log("auth")
 
 KIND = "fast-token"
+# Beside the tokens: what their client calls itself.
+AGENT = "agent"
 TRUE = ("true", "1")
 # A count is a number of attempts; no honest client comes near this.
 MAX_COUNT_DIGITS = 15
@@ -99,6 +103,9 @@ class FastAuthToken(Module):
         # By localpart, while something is under way: reading and writing back must not meet another change.
         self._turns: dict[str, DeferredLock] = {}
         self.undo(self.host.add_login_kind(KIND))
+        registry = self.host.registry
+        registry.registerUtility(self, IHeldTokens, self.name)
+        self.undo(lambda: registry.unregisterUtility(self, IHeldTokens, self.name))
 
     def inline_feature(self, stream: ClientStream) -> bytes:
         """Announce the mechanisms that this stream can use (section 3.1)."""
@@ -117,9 +124,22 @@ class FastAuthToken(Module):
         await self._forget(await existing(call.host, given.accountjid))
         return Done("Forgotten.")
 
-    async def _forget(self, local: str) -> None:
+    async def _forget(self, local: str, client: str | None = None) -> None:
         async with self._turn(local):
-            await self.host.storage.write(Batch().delete(self.host.domain, local, KIND))
+            await self.host.storage.write(Batch().delete(self.host.domain, local, KIND, client))
+
+    async def held(self, local: str) -> list[Held]:
+        """See IHeldTokens."""
+        now = self.host.clock.seconds()
+        return [
+            Held(document.key, document.value.get(AGENT) or document.key, float(document.rank))
+            for document in await self._list(local)
+            if document.rank > now
+        ]
+
+    async def take_back(self, local: str, key: str) -> None:
+        """See IHeldTokens."""
+        await self._forget(local, key)
 
     # -- taking ---------------------------------------------------------------------------
 
@@ -155,7 +175,8 @@ class FastAuthToken(Module):
     async def _note_use(self, local: str, use: _Use, used: Slot) -> None:
         """Commit what follows from the use of a token, before it lets anybody in (sections 3.4 to 3.6)."""
         async with self._turn(local):
-            found = _slots(await self._list(local), use.client)
+            documents = await self._list(local)
+            found = _slots(documents, use.client)
             place = next((place for place, slot in found.items() if slot.nonce == used.nonce), None)
             if place is None or (use.number and use.number <= found[place].counted):
                 # It is over, or this was sent before.
@@ -166,7 +187,7 @@ class FastAuthToken(Module):
             else:
                 slot = found.pop(place)
                 found[CURRENT] = slot._replace(counted=use.number or slot.counted)
-                self._put(batch, local, use.client, found)
+                self._put(batch, local, use.client, found, _agent(documents, use.client))
             await self.host.storage.write(batch)
 
     # -- giving ------------------------------------------------------------------------------
@@ -187,7 +208,7 @@ class FastAuthToken(Module):
         if name not in mechanisms(login.stream.facts().bindings):
             return None
         try:
-            return await self._give(login.stream, outcome.local, client, name)
+            return await self._give(login, outcome.local, client, name)
         except StorageError as error:
             log.warn("token-not-stored", user=outcome.local, host=self.host.domain, reason=error)
             return None
@@ -196,18 +217,19 @@ class FastAuthToken(Module):
         left = used.expires - self.host.clock.seconds()
         return left <= self.settings.validity_period.rotate_before_expire.seconds
 
-    async def _give(self, stream: ClientStream, local: str, client: str, name: str) -> bytes | None:
+    async def _give(self, login: ExtensibleLogin, local: str, client: str, name: str) -> bytes | None:
         """Store a new token beside the one that is in use, and give it. Raises StorageError."""
         now = int(self.host.clock.seconds())
         slot = Slot.make(name, now + self.settings.validity_period.access.seconds)
         async with self._turn(local):
-            if not stream.is_open:
+            if not login.stream.is_open:
                 # The password may have changed, which has ended the stream.
                 return None
             documents = await self._list(local)
             found = _slots(documents, client)
             batch = Batch()
-            self._put(batch, local, client, {**found, NEW: slot})
+            agent = login.request.agent or _agent(documents, client)
+            self._put(batch, local, client, {**found, NEW: slot}, agent)
             for document in self._surplus(documents, client, now):
                 batch.delete(self.host.domain, local, KIND, document.key)
             await self.host.storage.write(batch)
@@ -235,8 +257,10 @@ class FastAuthToken(Module):
         found: list[Document] = await self.host.storage.documents.list(self.host.domain, local, (KIND,))
         return found
 
-    def _put(self, batch: Batch, local: str, client: str, found: dict[str, Slot]) -> None:
-        value = {place: list(slot) for place, slot in found.items()}
+    def _put(self, batch: Batch, local: str, client: str, found: dict[str, Slot], agent: str) -> None:
+        value: Json = {place: list(slot) for place, slot in found.items()}
+        if agent:
+            value[AGENT] = agent
         rank = max(slot.expires for slot in found.values())
         batch.put(self.host.domain, local, KIND, client, value, rank=rank)
 
@@ -252,10 +276,21 @@ class FastAuthToken(Module):
                 self._turns.pop(local, None)
 
 
+def _of(documents: list[Document], client: str) -> Json:
+    """Give what is stored for a client."""
+    mine = (document for document in documents if (document.kind, document.key) == (KIND, client))
+    return next((document.value for document in mine), {})
+
+
 def _slots(documents: list[Document], client: str) -> dict[str, Slot]:
     """Give the tokens of a client by their place."""
-    mine = (document for document in documents if (document.kind, document.key) == (KIND, client))
-    return next((slots(document.value) for document in mine), {})
+    return slots(_of(documents, client))
+
+
+def _agent(documents: list[Document], client: str) -> str:
+    """Give what a client has called itself; "" when it has not."""
+    found: str = _of(documents, client).get(AGENT, "")
+    return found
 
 
 def _count(text: str | None) -> int:

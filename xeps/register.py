@@ -177,6 +177,10 @@ class Register(Module):
         local = await self._admit(stranger.address, key, {"username": username, "password": password})
         return f"{local}@{self.host.domain}"
 
+    def check_password(self, password: str) -> None:
+        """See IRegistration."""
+        self._gate.check_password(password)
+
     # -- with a token (XEP-0445) -----------------------------------------------------------
 
     async def _preauthorise(self, stream: IStream, iq: Stanza) -> None:

@@ -23,6 +23,9 @@ class IRegistration(Interface):
         Gives a Deferred of the bare JID; fails with StanzaError that has a sentence, and StorageError.
         """
 
+    def check_password(password):
+        """Raise StanzaError, with a sentence, for a new password that is too easy to guess."""
+
 
 class ILogins(Interface):
     """Logs clients in by XEP-0388; provided while a module for that is on."""

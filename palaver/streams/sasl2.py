@@ -39,6 +39,8 @@ NS_BIND2 = "urn:xmpp:bind:0"
 # That of XML 1.0 section 2.3; other languages' spaces are text.
 WHITE_SPACE = " \t\r\n"
 
+# What a client calls itself is shown to people, and stored with tokens.
+MAX_AGENT_CHARS = 100
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 
 
@@ -46,11 +48,11 @@ class Request:
     """What one ``<authenticate/>`` says.
 
     ``initial`` is the initial response, None when there is none; ``client`` the id of the user agent in
-    lower case, None when it has not said; ``children`` are the elements of other specifications, in order.
-    ``notes`` is for modules, one key a module.
+    lower case, None when it has not said, and ``agent`` what it calls itself; ``children`` are the elements
+    of other specifications, in order. ``notes`` is for modules, one key a module.
     """
 
-    __slots__ = ("children", "client", "initial", "mechanism", "notes")
+    __slots__ = ("agent", "children", "client", "initial", "mechanism", "notes")
 
     def __init__(self, node: Element) -> None:
         """Read the element; raises SaslFailure."""
@@ -59,6 +61,7 @@ class Request:
         self.initial = _data(text_of(initial)) if initial is not None else None
         agent = next(node.elements(NS_SASL2, "user-agent"), None)
         self.client = _client(agent) if agent is not None else None
+        self.agent = _agent(agent) if agent is not None else ""
         self.children = [child for child in node.elements() if child.uri != NS_SASL2]
         self.notes: dict[str, Any] = {}
 
@@ -318,6 +321,12 @@ def _client(agent: Element) -> str | None:
     if not _UUID.fullmatch(identity):
         raise SaslFailure("malformed-request", "The id of a user agent is a UUID")
     return identity.lower()
+
+
+def _agent(agent: Element) -> str:
+    """Give what a ``<user-agent/>`` says of software and device, for people (section 2.3)."""
+    said = [next(agent.elements(NS_SASL2, name), None) for name in ("software", "device")]
+    return ", ".join(text_of(node)[:MAX_AGENT_CHARS] for node in said if node is not None and text_of(node))
 
 
 def _additional(data: bytes | None) -> bytes:

@@ -63,5 +63,15 @@ class IWebPresence(Interface):
         """
 
 
+class IHeldTokens(Interface):
+    """Tokens that programs of an account log in with; found in the host's registry by the module's name."""
+
+    def held(local):
+        """Give an awaitable of a list of `palaver.auth.held.Held`; fails with StorageError."""
+
+    def take_back(local, key):
+        """Have one log nobody in any more; an awaitable, fails with StorageError."""
+
+
 class IDataFolder(Interface):
     """Where the server keeps files, as a pathlib.Path; found in the server's registry."""

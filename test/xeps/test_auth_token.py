@@ -20,6 +20,7 @@ from palaver.routing.lifecycle import set_password
 from palaver.test.house import House, now
 from palaver.test.streams.talker import HEADER, Talker, auth, failure
 from palaver.vcards.stored import StoredVCards
+from palaver.web.interfaces import IHeldTokens
 from palaver.xeps.auth_token import NS_TOKENS, AuthToken
 from palaver.xeps.keystore import Keystore, KeystoreSettings
 
@@ -163,6 +164,14 @@ class TokenTests(SynchronousTestCase):
         self.assertEqual(self.log_in(refresh), failure("not-authorized"))
         self.assertIn("success", self.log_in(access))
         self.assertIn("success", self.log_in(self.tokens()[1]))
+
+    def test_taken_back(self) -> None:
+        """Their owner, on a page, has no refresh token open anything."""
+        _, refresh = self.tokens()
+        module: Any = self.host.registry.getUtility(IHeldTokens, "mod_auth_token")
+        (held,) = now(module.held("romeo"))
+        now(module.take_back("romeo", held.key))
+        self.assertEqual(self.log_in(refresh), failure("not-authorized"))
 
     def test_password(self) -> None:
         """A new password revokes what was given before."""

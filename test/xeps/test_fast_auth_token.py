@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from palaver.auth.accounts import StoredAccounts
+from palaver.auth.held import Held
 from palaver.auth.sasl import Authenticator, AuthSettings
 from palaver.commands import command as commands
 from palaver.errors import StanzaError, StorageError
@@ -28,6 +29,7 @@ from palaver.test.streams.authenticating import (
     hashed,
     plain2,
 )  # fmt: skip
+from palaver.web.interfaces import IHeldTokens
 from palaver.xeps.bind2 import Bind2
 from palaver.xeps.fast_auth_token import KIND, FastAuthToken, Forgetting
 from palaver.xeps.sasl2 import ExtensibleSasl
@@ -448,6 +450,43 @@ class CountTests(FastCase):
         answers = sorted(device.take() for device in devices)
         self.assertEqual(answers[0], REFUSED)
         self.assert_in(answers[1])
+
+
+class HeldTests(FastCase):
+    """What an account's owner is shown."""
+
+    def module(self) -> Any:
+        """Give the module as pages find it."""
+        return self.host.registry.getUtility(IHeldTokens, "mod_fast_auth_token")
+
+    def held_tokens(self) -> list[Held]:
+        """Give what Romeo holds."""
+        found: list[Held] = now(Deferred.fromCoroutine(self.module().held("romeo")))
+        return found
+
+    def test_names(self) -> None:
+        """Each client that has a token is listed by what it calls itself, also after it has used it."""
+        self.get(client=LAPTOP)
+        self.assert_in(self.use(said=fast(" count='1'")))
+        found = self.held_tokens()
+        self.assertEqual(
+            {(held.key, held.name, held.until) for held in found},
+            {(client.lower(), "Balcony", 21.0 * DAY_S) for client in (PHONE, LAPTOP)},
+        )
+
+    def test_taken_back(self) -> None:
+        """A token that is taken back logs nobody in; those of other clients do."""
+        laptop = self.get(client=LAPTOP)
+        now(Deferred.fromCoroutine(self.module().take_back("romeo", PHONE.lower())))
+        now(Deferred.fromCoroutine(self.module().take_back("romeo", "never-was")))
+        self.assertEqual(self.use(), REFUSED)
+        self.assert_in(self.use(laptop, client=LAPTOP))
+        self.assertEqual([held.key for held in self.held_tokens()], [LAPTOP.lower()])
+
+    def test_expired(self) -> None:
+        """What has expired is not listed."""
+        self.clock.advance(22 * DAY_S)
+        self.assertEqual(self.held_tokens(), [])
 
 
 class FaultTests(FastCase):
