@@ -248,7 +248,9 @@ class HttpUpload(Module):
             else:
                 log.warn("upload-left", host=self.host.domain, place=place or "disk")
         except (OSError, StorageError) as error:
-            log.warn("upload-not-deleted", host=self.host.domain, reason=error)
+            # Without its path, by which whoever reads the log could get the file.
+            reason = error.strerror if isinstance(error, OSError) else error
+            log.warn("upload-not-deleted", host=self.host.domain, reason=reason)
             return False
         await self._uploads.remove(document)
         return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from http import HTTPStatus
 from io import BytesIO
 from typing import Any
@@ -11,7 +12,7 @@ from twisted.web.resource import Resource, getChildForRequest
 from twisted.web.server import Request, Site
 
 from palaver import metrics
-from palaver.log import Log
+from palaver.log import HIDDEN, Log
 from palaver.web.channels import Channels, WebChannel
 from palaver.web.mounts import Found, Mounts
 from palaver.web.problems import problem
@@ -28,6 +29,9 @@ TOO_LARGE = (
     b"HTTP/1.1 413 Request Entity Too Large\r\nconnection: close\r\n"
     b"content-type: application/problem+json\r\ncontent-length: %d\r\n\r\n%b" % (len(_TOO_LARGE), _TOO_LARGE)
 )
+
+# Words, or too short for a secret: what is shown of a path that is nobody's.
+_is_plain = re.compile(rb"[a-z._-]*|.{0,15}", re.DOTALL).fullmatch
 
 
 class Refused(Resource):
@@ -182,8 +186,9 @@ class WebSite(Site):
     def log(self, request: Any) -> None:
         """Count a request that is answered, and write a line about it.
 
-        What is behind the owner's part of a path may be a secret, such as that of an invitation. Of
-        long polls there are too many for a line each, unless somebody looks for a defect.
+        What is behind the owner's part of a path may be a secret, such as that of an invitation, and stays
+        one when its owner finds nothing there or is switched off. Of long polls there are too many for a
+        line each, unless somebody looks for a defect.
         """
         channel = request.channel
         self.channels.answered(channel)
@@ -192,7 +197,9 @@ class WebSite(Site):
         polled = found is not None and hasattr(found.resource, "receive") and request.method == b"POST"
         if polled and not log.debugging:
             return
-        path = request.path if found is None or request.code == HTTPStatus.NOT_FOUND else found.path
+        path: object = shown_path(request.path)
+        if found is not None and (found.depth or request.code != HTTPStatus.NOT_FOUND):
+            path = found.path
         (log.debug if polled else log.info)(
             "request",
             address=self.port.client(request).address,
@@ -207,3 +214,9 @@ class WebSite(Site):
     def acceptableProtocols(self) -> list[bytes]:
         """Speak HTTP/1.1: a WebSocket cannot be made of HTTP/2 here."""
         return [b"http/1.1"]
+
+
+def shown_path(path: bytes) -> bytes:
+    """Give a path as it may be written to a log, without what could be a secret."""
+    segments = path.split(b"/")
+    return b"/".join([segment if _is_plain(segment) else HIDDEN.encode() for segment in segments])

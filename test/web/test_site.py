@@ -135,6 +135,25 @@ class RequestTests(WebCase):
         )
         self.assertEqual((metrics.http_requests["2xx"], metrics.http_requests["4xx"]), (1, 1))
 
+    async def test_secrets(self) -> None:
+        """Neither the address of a file nor of an invitation is written, though there be nothing at it."""
+        secret = "Q2hhcmxvdHRlIDIwMjY"
+        paths = (
+            f"/upload/{'0f' * 32}/moon.png?token={secret}",
+            f"/invite/{secret}",
+            f"/invite/{secret}/register",
+            f"/files/{secret}/{secret}.png",
+            f"/{secret}",
+            f"//{secret}?{secret}",
+        )
+        for path in paths:
+            self.assertEqual(await self.get(path), 404)
+        self.assertEqual(
+            [line.partition("path=")[2].partition(" ")[0] for line in self.lines()],
+            ["/upload", "/invite", "/invite", "/files/(hidden)/(hidden)", "/(hidden)", "//(hidden)"],
+        )
+        self.assertNotIn(secret, self.out.getvalue())
+
     async def test_polls(self) -> None:
         """Long polls are counted, and are too many for a line each."""
         await self.log_in_by_bosh("romeo")

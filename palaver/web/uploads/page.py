@@ -242,7 +242,10 @@ def _failed(failure: Failure, request: Any) -> None:
     status, detail = HTTPStatus.INTERNAL_SERVER_ERROR, "Something went wrong here"
     if isinstance(failure.value, OSError) and failure.value.errno in NO_ROOM:
         status, detail = HTTPStatus.INSUFFICIENT_STORAGE, "There is no room for it now"
-        log.error("no-room", reason=failure.value)
+        log.error("no-room", reason=failure.value.strerror)
+    elif isinstance(failure.value, OSError):
+        # Without the path, by which whoever reads the log could get the file.
+        log.error("upload-failed", reason=failure.value.strerror)
     elif failure.check(StorageError):
         status, detail = HTTPStatus.SERVICE_UNAVAILABLE, "Try again in a moment"
         log.warn("upload-failed", reason=failure.value)
