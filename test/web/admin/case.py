@@ -40,7 +40,7 @@ class AdminCase(PageCase):
         return answer.text
 
     async def run_command(
-        self, visitor: Visitor, name: str, host: str = "localhost", status: int = 200, **fields: str
+        self, visitor: Visitor, name: str, host: str = "localhost", status: int = 200, **fields: Any
     ) -> str:
         """Send the form of a command; gives the page that answers."""
         path = f"/admin/{host}/commands/{name.replace(' ', '-')}"
