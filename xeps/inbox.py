@@ -257,7 +257,7 @@ class Inbox(Module):
                 continue
             if affiliation == "none" and self.settings.remove_on_kicked:
                 self._conversations.drop(batch, own.local, room)
-            elif self.settings.aff_changes:
+            elif self.settings.aff_changes and told is not None and told.name == "message":
                 messages.got(self._conversations, batch, own, room, Content.of(told), ids.new_id())
 
     # -- requests -----------------------------------------------------------------------------

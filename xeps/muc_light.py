@@ -12,6 +12,7 @@ from palaver.events import AccountDeleted
 from palaver.mistakes import ConfigError
 from palaver.modules import Module, Settings, every, on
 from palaver.muclight.changes import Rules
+from palaver.muclight.modern import Modern
 from palaver.muclight.schema import DEFAULT_FIELDS, Config
 from palaver.muclight.service import Service
 
@@ -90,7 +91,7 @@ class MucLight(Module):
         domain = jid.prepare_domain(settings.host.replace("@HOST@", host.domain))
         schema = settings.config_schema
         fields = DEFAULT_FIELDS if schema is None else _read_schema(schema)
-        service = self.service = Service(host, domain, self._rules(), fields)
+        service = self.service = Service(host, domain, Modern(), self._rules(), fields)
         service.archives = settings.archive
         service.tells_ids = not settings.no_stanzaid_element
         service.rooms_per_page = _limit(settings.rooms_per_page)

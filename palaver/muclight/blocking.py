@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
-from palaver import jid
 from palaver.errors import StanzaError
-from palaver.jid import InvalidJID
-from palaver.markup import element, escape
-from palaver.muclight.namespaces import NS_BLOCKING
-from palaver.muclight.requests import ServiceRequest, children
 from palaver.storage import Batch
 
 if TYPE_CHECKING:
@@ -22,38 +17,37 @@ DENY, ALLOW = "deny", "allow"
 MAX_BLOCKED = 1000
 
 
-def _check(request: ServiceRequest) -> None:
-    if request.name or not request.service.rules.blocking:
-        raise StanzaError("bad-request", "Blocking is off" if not request.name else None)
+class Block(NamedTuple):
+    """A room or a user, by bare JID, and whether it is blocked from now on."""
+
+    what: str
+    target: str
+    denied: bool
 
 
-async def get(request: ServiceRequest) -> bytes:
-    """Give what somebody blocks."""
-    _check(request)
-    blocked = await request.service.store.blocked_by(request.sender.bare)
-    inner = b"".join(element(what, None, escape(target), action=DENY) for what, target in blocked)
-    return element("query", NS_BLOCKING, inner)
+def _check(service: Service) -> None:
+    if not service.rules.blocking:
+        raise StanzaError("bad-request", "Blocking is off")
 
 
-async def set(request: ServiceRequest) -> None:
-    """Block, or block no more."""
-    _check(request)
-    service, bare = request.service, request.sender.bare
+async def of(service: Service, bare: str) -> list[tuple[str, str]]:
+    """Give what somebody blocks: pairs of `ROOM` or `USER` and a bare JID.
+
+    Raises StanzaError, StorageError.
+    """
+    _check(service)
+    return await service.store.blocked_by(bare)
+
+
+async def change(service: Service, bare: str, blocks: Iterable[Block]) -> None:
+    """Have somebody block, or block no more. Raises StanzaError, StorageError."""
+    _check(service)
     batch = Batch()
     denied = 0
-    for node in children(request.node):
-        action, address = node.getAttribute("action"), str(node).strip()
-        try:
-            target = jid.parse(address)
-        except InvalidJID:
-            raise StanzaError("bad-request", "That is no JID") from None
-        if node.name not in (ROOM, USER) or action not in (DENY, ALLOW) or not target.local:
-            raise StanzaError("bad-request")
-        if action == DENY:
-            denied += 1
-            service.store.put_block(batch, bare, node.name, target.bare)
-        else:
-            service.store.drop_block(batch, bare, node.name, target.bare)
+    for block in blocks:
+        denied += block.denied
+        put = service.store.put_block if block.denied else service.store.drop_block
+        put(batch, bare, block.what, block.target)
     if denied and denied + len(await service.store.blocked_by(bare)) > MAX_BLOCKED:
         raise StanzaError("bad-request", f"At most {MAX_BLOCKED} are blocked")
     if batch.changes:

@@ -12,7 +12,6 @@ from palaver.archive.messages import NS_MAM
 from palaver.errors import StanzaError
 from palaver.jid import InvalidJID
 from palaver.markup import element
-from palaver.muclight.namespaces import NS_LIGHT
 from palaver.muclight.requests import ServiceRequest
 from palaver.muclight.schema import ROOM_NAME
 from palaver.routing.disco import NS_INFO, NS_ITEMS
@@ -24,12 +23,13 @@ if TYPE_CHECKING:
 
 def info(request: ServiceRequest) -> bytes:
     """Say what the service is; rooms say the same."""
-    if request.node.getAttribute("node"):
+    codec = request.service.codec
+    if request.node.getAttribute("node", "") not in ("", codec.feature):
         raise StanzaError("item-not-found", "There is no such node")
-    features = [NS_LIGHT, NS_INFO, NS_ITEMS, rsm.NS_RSM]
+    features = [codec.feature, NS_INFO, NS_ITEMS, rsm.NS_RSM]
     if request.service.archives:
         features += [NS_MAM, f"{NS_MAM}#extended"]
-    return disco_info([("conference", "text", request.service.name)], sorted(features))
+    return disco_info([("conference", "text", codec.name)], sorted(features))
 
 
 async def ping(request: ServiceRequest) -> None:
@@ -43,7 +43,7 @@ async def ping(request: ServiceRequest) -> None:
 async def items(request: ServiceRequest) -> bytes:
     """List the rooms that the asker belongs to, sorted by their JIDs."""
     service = request.service
-    if request.name or request.node.getAttribute("node"):
+    if request.name or request.node.getAttribute("node", "") not in ("", service.codec.feature):
         raise StanzaError("item-not-found")
     names = await service.store.rooms_of(request.sender.bare)
     start, end = _page(request.node, names, service)
@@ -64,7 +64,8 @@ async def _item(request: ServiceRequest, name: str) -> bytes:
         # It has gone in the meantime.
         return b""
     title = str(room.config.get(ROOM_NAME, name))
-    return element("item", None, jid=f"{name}@{service.domain}", name_=title, version=room.version)
+    version = room.version if service.codec.lists_versions else None
+    return element("item", None, jid=f"{name}@{service.domain}", name_=title, version=version)
 
 
 def _page(node: domish.Element, names: Sequence[str], service: Service) -> tuple[int, int]:

@@ -30,10 +30,13 @@ class Said(NamedTuple):
 
 
 class Affiliated(NamedTuple):
-    """Affiliations change: ``notices`` has for each whom that concerns his new one and what he is told."""
+    """Affiliations change: ``notices`` has for each whom that concerns his new one and what he is told.
+
+    That may be presence, and is None when he is told nothing.
+    """
 
     room: Room
-    notices: Mapping[str, tuple[str, Stanza]]
+    notices: Mapping[str, tuple[str, Stanza | None]]
 
 
 Store = Callable[[Said | Affiliated, Batch], None]

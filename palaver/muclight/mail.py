@@ -46,14 +46,14 @@ class Mail:
                 self.send_to(broadcast, to)
 
     def send_to(self, broadcast: Broadcast, to: JID) -> None:
-        """Send to one, a bare JID."""
+        """Send to one, a bare JID; presence goes to all sessions that are available."""
         service = self._host.router.services.get(to.domain)
         if service is None or not hasattr(service, "users"):
             self._host.router.route(broadcast.to(to.full))
             return
         host: Host = service
         user = host.users.get(to.local)
-        steps = (host.pipeline.guarded if user is None else user.pipeline).to_user.get("message")
+        steps = (host.pipeline.guarded if user is None else user.pipeline).to_user.get(broadcast.stanza.name)
         if steps is None:
             self._hand_over(host, user, broadcast, None, to)
             return
@@ -76,12 +76,12 @@ class Mail:
         host: Host, user: User | None, broadcast: Broadcast, changed: Stanza | None, to: JID
     ) -> None:
         """Give it to every session that takes messages; for somebody who is away it lies in the archive."""
-        taken = False
+        taken = is_presence = broadcast.stanza.name == "presence"
         if user is not None and user.sessions:
             message = changed or broadcast.to(to.full)
             data = message.encode() if changed else broadcast.encode(attribute(to.full).encode())
             for session in user.available():
-                if session.priority >= 0 and session.send(message, data):
+                if (is_presence or session.priority >= 0) and session.send(message, data):
                     taken = True
         if not taken:
             host.events.fire(MessageKept(changed or broadcast.to(to.full), to))

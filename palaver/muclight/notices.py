@@ -1,23 +1,18 @@
-"""What rooms say themselves: of affiliations, of the configuration, of their end."""
+"""What rooms say themselves in MUC Light's own words: of affiliations, of the configuration, of their end."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
-from palaver import jid
 from palaver.markup import element, escape
-from palaver.muclight.changes import NONE, Change, Item
+from palaver.muclight.changes import NONE, Item
+from palaver.muclight.codec import Changed, Notices, Told
 from palaver.muclight.namespaces import NS_AFFILIATIONS, NS_CONFIGURATION, NS_DESTROY
-from palaver.muclight.room import KIND_LOG, Room
+from palaver.muclight.room import Room
 from palaver.muclight.schema import Config
-from palaver.rooms.broadcast import Broadcast
 from palaver.stanza import NS_CLIENT, Stanza
-from palaver.storage import Batch, Entry, ids
 
 _BODY = element("body")
-
-Notices = dict[str, Stanza]
-"""What each is told, by bare JID; those who are told the same share one Stanza."""
 
 
 def user(bare: str, affiliation: str) -> bytes:
@@ -47,55 +42,44 @@ def of_users(items: Iterable[Item]) -> bytes:
     return b"".join(user(*item) for item in items)
 
 
-def of_change(room: Room, id: str, done: Change, before: str, version: str) -> Notices:
-    """Tell of affiliations that change from one version to another; ``room.users`` are those before."""
-    everything = message(room, id, (NS_AFFILIATIONS, versions(version, before) + of_users(done.items)))
+def of_change(room: Room, changed: Changed) -> Told:
+    """Tell of other affiliations; the archive has no version but the one that is current then."""
+    _, id, done, before, version = changed
+    of_items = of_users(done.items)
+    everything = message(room, id, (NS_AFFILIATIONS, versions(version, before) + of_items))
     told: Notices = {}
     for bare in done.users:
         if bare in room.users:
-            told[bare] = everything
+            told[bare] = (everything,)
         else:
             own = versions(version) + user(bare, done.users[bare])
-            told[bare] = message(room, id, (NS_AFFILIATIONS, own))
+            told[bare] = (message(room, id, (NS_AFFILIATIONS, own)),)
     for bare in room.users.keys() - done.users.keys():
-        told[bare] = message(room, id, (NS_AFFILIATIONS, user(bare, NONE)))
-    return told
+        told[bare] = (message(room, id, (NS_AFFILIATIONS, user(bare, NONE))),)
+    return Told(told, message(room, id, (NS_AFFILIATIONS, versions(version) + of_items)))
 
 
-def of_creation(room: Room, id: str) -> Notices:
-    """Tell each of his own affiliation."""
-    return {
-        bare: message(room, id, (NS_AFFILIATIONS, versions(room.version) + user(bare, affiliation)))
+def of_creation(room: Room, id: str) -> Told:
+    """Tell each of his own affiliation; the archive has them all."""
+    told: Notices = {
+        bare: (message(room, id, (NS_AFFILIATIONS, versions(room.version) + user(bare, affiliation))),)
         for bare, affiliation in room.users.items()
     }
+    everybody = of_users(Item(*pair) for pair in room.users.items())
+    return Told(told, message(room, id, (NS_AFFILIATIONS, everybody)))
 
 
-def of_end(room: Room, id: str) -> Notices:
+def of_end(room: Room, id: str) -> Told:
     """Tell each that the room is gone."""
-    return {
-        bare: message(room, id, (NS_DESTROY, b""), (NS_AFFILIATIONS, user(bare, NONE))) for bare in room.users
-    }
+    return Told(
+        {
+            bare: (message(room, id, (NS_DESTROY, b""), (NS_AFFILIATIONS, user(bare, NONE))),)
+            for bare in room.users
+        }
+    )
 
 
 def of_configuration(room: Room, id: str, changed: Config, before: str, version: str) -> Stanza:
     """Tell what is set."""
     content = versions(version, before) + room.service.schema.write(changed)
     return message(room, id, (NS_CONFIGURATION, content))
-
-
-def archive(batch: Batch, room: Room, said: Stanza) -> None:
-    """Have the room's archive hold what it says."""
-    if room.service.archives:
-        payload = said.encode(declare=True)
-        entry = Entry(room.service.domain, room.name, KIND_LOG, ids.new_id(), payload, room.jid.bare)
-        batch.append(entry)
-
-
-def tell(room: Room, notices: Mapping[str, Stanza]) -> None:
-    """Send each what he is told."""
-    encoded: dict[int, Broadcast] = {}
-    for bare, said in notices.items():
-        broadcast = encoded.get(id(said))
-        if broadcast is None:
-            broadcast = encoded[id(said)] = Broadcast(said)
-        room.service.mail.send_to(broadcast, jid.parse(bare))

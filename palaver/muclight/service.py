@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -14,14 +14,15 @@ from palaver import jid
 from palaver.errors import StanzaError
 from palaver.interfaces import IService
 from palaver.jid import JID
-from palaver.muclight import answers, setting
+from palaver.muclight import creating, setting
 from palaver.muclight.changes import NONE, Item, Rules
+from palaver.muclight.codec import Codec, Key
 from palaver.muclight.hooks import Hooks
 from palaver.muclight.mail import Mail
 from palaver.muclight.messages import Utterance
 from palaver.muclight.requests import Request, ServiceRequest, payload
 from palaver.muclight.room import Room, new_version
-from palaver.muclight.schema import Schema, Value
+from palaver.muclight.schema import SUBJECT, Schema, Value, read_value
 from palaver.muclight.store import Store
 from palaver.routing.failures import failed
 from palaver.routing.iqs import check_request
@@ -47,11 +48,18 @@ class Service:
     tells_ids = True
     rooms_per_page: int | None = 10
 
-    def __init__(self, host: Host, domain: str, rules: Rules, fields: Mapping[str, Value]) -> None:
+    def __init__(
+        self, host: Host, domain: str, codec: Codec, rules: Rules, fields: Mapping[str, Value]
+    ) -> None:
         """``fields`` are those of rooms' configurations with their defaults."""
         self.host = host
         self.domain = domain
-        self.name = "MUC Light (modern)"
+        self.codec = codec
+        self.name = codec.name
+        # Payloads that are right in a request of the other type.
+        self._known = frozenset(
+            child for table in (codec.anywhere, codec.reads, codec.writes) for _, child in table
+        )
         self.rules = rules
         self.schema = Schema(fields)
         self.clock: Any = host.clock
@@ -127,7 +135,7 @@ class Service:
     @staticmethod
     async def _remove(room: Room, bare: str) -> None:
         if not room.gone and bare in room.users:
-            await setting.apply(room, [Item(bare, NONE)], new_version())
+            await setting.apply(room, bare, [Item(bare, NONE)], new_version())
 
     # -- stanzas ------------------------------------------------------------------------
 
@@ -136,19 +144,42 @@ class Service:
         kind = stanza.attrs.get("type")
         if kind == "error" or (stanza.name == "iq" and kind == "result"):
             return None
+        sender = jid.parse(stanza.attrs["from"])
+        if stanza.name == "presence":
+            return self._take_presence(stanza, to, sender)
         if to.resource:
             return self.refuse(stanza, StanzaError("bad-request", "Resource expected to be empty"))
-        sender = jid.parse(stanza.attrs["from"])
         if stanza.name == "iq":
             return self._take_iq(stanza, to, sender)
-        if stanza.name == "presence":
-            return self.refuse(stanza, StanzaError("bad-request", "Failed to decode unknown format"))
         if kind != "groupchat" or not to.local:
             return self.refuse(stanza, StanzaError("bad-request"))
+        subject = self.codec.subject_of(stanza)
+        if subject is not None:
+            return self._in_turn(stanza, self._set_subject(stanza, to.local, sender.bare, subject))
         room = self.rooms.get(to.local)
         if room is not None:
             return self._say(room, stanza, sender)
-        return Deferred.fromCoroutine(self._settled(stanza, self._find_and_say(stanza, to, sender)))
+        return self._in_turn(stanza, self._find_and_say(stanza, to, sender))
+
+    def _take_presence(self, presence: Stanza, to: JID, sender: JID) -> Deferred[None] | None:
+        try:
+            if not self.codec.makes_room(presence, to):
+                return None
+        except StanzaError as error:
+            return self.refuse(presence, error)
+        wish = creating.Wish(sender.bare, to.local, {}, (), presence.attrs.get("id") or new_version())
+        return self._in_turn(presence, creating.create(self, wish))
+
+    async def _set_subject(self, message: Stanza, name: str, sender: str, subject: str) -> None:
+        default = self.schema.defaults.get(SUBJECT)
+        if default is None:
+            raise StanzaError("bad-request", f"{SUBJECT}:not_found")
+        wanted = {SUBJECT: read_value(SUBJECT, subject, default)}
+        room = await self.find(name)
+        if room is None:
+            raise StanzaError("item-not-found")
+        id = message.attrs.get("id") or new_version()
+        await self._as_member(room, sender, lambda: setting.configure(room, sender, wanted, id))
 
     def _say(self, room: Room, message: Stanza, sender: JID) -> Deferred[None] | None:
         room.used_at = self.clock.seconds()
@@ -166,11 +197,11 @@ class Service:
         wrong = check_request(iq)
         if wrong is not None:
             return self.refuse(iq, wrong)
-        return Deferred.fromCoroutine(self._settled(iq, self._answer(iq, to, sender)))
+        return self._in_turn(iq, self._answer(iq, to, sender))
 
     async def _answer(self, iq: Stanza, to: JID, sender: JID) -> None:
         key = (iq.attrs["type"], iq.children[0])
-        anywhere = answers.ANYWHERE.get(key)
+        anywhere = self.codec.anywhere.get(key)
         if anywhere is not None:
             outcome = anywhere(ServiceRequest(self, iq, sender, to.local, payload(iq)))
         else:
@@ -182,21 +213,27 @@ class Service:
             outcome = await outcome
         self.host.router.reply(iq, iq.result(outcome))
 
-    @staticmethod
-    def _in_room(room: Room, request: Request, key: answers.Key) -> Any:
-        room.used_at = room.service.clock.seconds()
-        if (reads := answers.READS.get(key)) is not None:
+    def _in_room(self, room: Room, request: Request, key: Key) -> Any:
+        if (reads := self.codec.reads.get(key)) is not None:
+            room.used_at = self.clock.seconds()
             return reads(request)
-        if (writes := answers.WRITES.get(key)) is None:
-            known = key[1] in answers.KNOWN
-            raise StanzaError("bad-request" if known else "feature-not-implemented")
+        if (writes := self.codec.writes.get(key)) is None:
+            raise StanzaError("bad-request" if key[1] in self._known else "feature-not-implemented")
+        return self._as_member(room, request.sender.bare, lambda: writes(request))
 
-        async def work() -> Any:
-            if room.gone or request.sender.bare not in room.users:
+    async def _as_member(self, room: Room, bare: str, do: Callable[[], Awaitable[None]]) -> None:
+        """Do something in the room's turn, if somebody is still a member then."""
+        room.used_at = self.clock.seconds()
+
+        async def work() -> None:
+            if room.gone or bare not in room.users:
                 raise StanzaError("item-not-found")
-            return await writes(request)
+            await do()
 
-        return room.order.take(work)
+        await room.order.take(work)
+
+    def _in_turn(self, stanza: Stanza, answer: Awaitable[None]) -> Deferred[None]:
+        return Deferred.fromCoroutine(self._settled(stanza, answer))
 
     async def _settled(self, stanza: Stanza, answer: Awaitable[None]) -> None:
         try:
@@ -205,6 +242,5 @@ class Service:
             self.refuse(stanza, failed(MODULE, Failure()))
 
     def refuse(self, stanza: Stanza, error: StanzaError) -> Deferred[Any] | None:
-        """Answer a stanza with an error, without what it holds."""
-        empty = Stanza(stanza.name, stanza.attrs, origin=stanza.origin)
-        return self.host.router.bounce(empty, error)
+        """Answer a stanza with an error."""
+        return self.host.router.bounce(*self.codec.refused(stanza, error))
