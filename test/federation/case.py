@@ -11,6 +11,7 @@ from twisted.internet import reactor as _reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
+from twisted.words.xish import domish
 
 from palaver.service import Palaver
 from palaver.test.federation.authority import Authority
@@ -21,12 +22,16 @@ from palaver.test.wire import Wire, connect
 reactor: Any = _reactor
 
 ADDRESS = re.compile(r"(c2s|s2s) (127\.0\.0\.\d+):(\d+) \((.*)\)")
+JOIN = "<presence to='{}/{}'><x xmlns='http://jabber.org/protocol/muc'/></presence>"
 WAIT_S = 15.0
 LOOK_S = 0.01
 
 
 class FederatedCase(TestCase):
     """`serve` starts a server for a domain; they find each other by ``zone`` and trust ``authority``."""
+
+    # See Zone.serves.
+    named = True
 
     def setUp(self) -> Any:
         """Start the DNS server."""
@@ -76,7 +81,7 @@ class FederatedCase(TestCase):
         self.addCleanup(palaver.stopService)
         await palaver.ready
         host, port = self.place(palaver, "s2s")
-        self.zone.serves(domain, host, port)
+        self.zone.serves(domain, host, port, named=self.named)
         if direct:
             self.zone.serves(domain, host, 1, direct=port)
             del self.zone.records[f"_xmpp-server._tcp.{domain}"]
@@ -111,6 +116,14 @@ class FederatedCase(TestCase):
             if reactor.seconds() > deadline:
                 self.fail(f"it did not come to this: {what}")
             await deferLater(reactor, LOOK_S)
+
+    async def wanted(self, wire: Wire, name: str, sender: str, kind: str | None = None) -> domish.Element:
+        """Wait for a stanza; what else comes meanwhile is dropped."""
+        while True:
+            element = await wire.next()
+            found = (element.name, element.getAttribute("from"), element.getAttribute("type"))
+            if found == (name, sender, kind):
+                return element
 
     async def say(self, sender: Wire, to: Wire, text: str) -> None:
         """Send a message and see it arrive."""

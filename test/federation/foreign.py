@@ -48,6 +48,7 @@ storage = "internal"
 log = {{ debug = "{dir}/prosody.log" }}
 ssl = {{ certificate = "{dir}/cert.pem", key = "{dir}/key.pem", cafile = "{ca}" }}
 VirtualHost "{domain}"
+Component "rooms.{domain}" "muc"
 """
 
 _EJABBERD = """
@@ -55,7 +56,7 @@ loglevel: debug
 hosts: ["{domain}"]
 certfiles: ["{dir}/both.pem"]
 ca_file: "{ca}"
-s2s_use_starttls: {starttls}
+s2s_use_starttls: required
 s2s_cafile: "{ca}"
 outgoing_s2s_families: [ipv4]
 listen:
@@ -75,6 +76,7 @@ access_rules:
   register: [allow]
 modules:
   mod_disco: {{}}
+  mod_muc: {{host: rooms.{domain}}}
   mod_ping: {{}}
   mod_register: {{access: register, ip_access: [allow]}}
   mod_roster: {{}}
@@ -124,8 +126,8 @@ class Foreign:
 
     def _ejabberd(self, values: dict[str, Any], trusted: bool, dns: str) -> list[str]:
         file = self._folder / "ejabberd.yml"
-        starttls = "required_trusted" if trusted else "required"
-        file.write_text(_EJABBERD.format(**values, starttls=starttls, dialback="mod_s2s_dialback: {}"))
+        dialback = "" if trusted else "mod_s2s_dialback: {}"
+        file.write_text(_EJABBERD.format(**values, dialback=dialback))
         inet = self._folder / "inetrc"
         name_server, _, port = dns.partition(":")
         place = "{" + name_server.replace(".", ",") + "}"
@@ -133,7 +135,7 @@ class Foreign:
         lines += [f"{{nameserver, {place}, {port}}}.", '{host, {127,0,0,1}, ["localhost"]}.']
         inet.write_text("\n".join(lines) + "\n")
         user = pwd.getpwnam("ejabberd")
-        for path in _below(self._folder):
+        for path in _files(self._folder):
             os.chown(path, user.pw_uid, user.pw_gid)
         (self._folder / "ejabberdctl.cfg").write_text(
             f"ERL_INETRC={inet.resolve()}\nERL_EPMD_ADDRESS=127.0.0.1\n"
@@ -160,23 +162,34 @@ class Foreign:
             return
         self._signal(signal.SIGTERM)
         deadline = reactor.seconds() + STOP_S
-        while self._process.poll() is None and reactor.seconds() < deadline:
+        while (self._process.poll() is None or self._below()) and reactor.seconds() < deadline:
             await deferLater(reactor, LOOK_S)
-        if self._process.poll() is None:
+        if self._process.poll() is None or self._below():
             self._signal(signal.SIGKILL)
         self._process.wait()
         self._process = None
 
     def _signal(self, number: int) -> None:
-        """Tell the process, and what it has started in a session of its own, known by the node's name."""
-        os.killpg(self._process.pid, number)
-        for path in Path("/proc").glob("[0-9]*/cmdline"):
+        """Tell the process, and what it has started in a session of its own."""
+        for pid in (self._process.pid, *self._below()):
             try:
-                if f"federated{self.c2s}@localhost".encode() in path.read_bytes():
-                    os.kill(int(path.parent.name), number)
-            except (OSError, ValueError):
+                os.kill(pid, number)
+            except ProcessLookupError:
                 # It has ended meanwhile.
                 continue
+
+    def _below(self) -> list[int]:
+        """Give what ``ejabberdctl`` has started as another user, known by the node's name."""
+        name = f"federated{self.c2s}@localhost".encode()
+        found = []
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            try:
+                if name in path.read_bytes():
+                    found.append(int(path.parent.name))
+            except OSError:
+                # It has ended meanwhile.
+                continue
+        return [pid for pid in found if pid != self._process.pid]
 
 
 def free_ports(address: str) -> tuple[int, int]:
@@ -195,6 +208,6 @@ def _open(address: str, port: int) -> bool:
     return True
 
 
-def _below(folder: Path) -> Iterator[Path]:
+def _files(folder: Path) -> Iterator[Path]:
     yield folder
     yield from folder.rglob("*")

@@ -1,4 +1,4 @@
-"""Palaver with Debian's Prosody, in each direction, by certificates and by dialback, and with ejabberd."""
+"""Palaver with Debian's Prosody and with ejabberd: each direction, by certificates and by dialback."""
 
 from __future__ import annotations
 
@@ -8,12 +8,16 @@ import tempfile
 from pathlib import Path
 from typing import Any, ClassVar
 
-from palaver.test.federation.case import FederatedCase, run
+from palaver import metrics
+from palaver.test.federation.authority import Authority
+from palaver.test.federation.case import JOIN, FederatedCase, run
 from palaver.test.federation.foreign import EJABBERD, PROSODY, Foreign
 from palaver.test.served import PASSWORD
 from palaver.test.wire import Wire, connect
 
+OURS = "mantua.example"
 DOMAIN = "venice.example"
+ROOMS = {"modules": {"mod_muc": {"host": "rooms.@HOST@"}}}
 
 
 class ForeignCase(FederatedCase):
@@ -28,14 +32,20 @@ class ForeignCase(FederatedCase):
         folder = Path(tempfile.mkdtemp(prefix="palaver-federation-"))
         self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
         folder.chmod(0o755)
+        metrics.s2s_streams.clear()
         self.foreign = Foreign(self.kind, folder / "server", DOMAIN, "127.0.0.9")
-        file = self.authority.for_domain(DOMAIN)
         self.addCleanup(self.foreign.stop)
+        # Where dialback is to do it, neither side may have a certificate that would do.
+        authority = self.authority if self.trusted else Authority(self.folder / "unknown")
+        file = authority.for_domain(DOMAIN)
         await self.foreign.start(file, self.authority.path, self.dns, trusted=self.trusted)
-        self.zone.serves(DOMAIN, self.foreign.address, self.foreign.s2s)
         options: dict[str, Any] = {} if self.trusted else {"use_starttls": "required"}
         certificate = "" if self.trusted else None
-        self.palaver = await self.serve("mantua.example", certificate=certificate, **options)
+        self.palaver = await self.serve(OURS, certificate=certificate, more=ROOMS, **options)
+        ours = self.place(self.palaver, "s2s")
+        for domain, place in ((OURS, ours), (DOMAIN, (self.foreign.address, self.foreign.s2s))):
+            for name in (domain, f"rooms.{domain}"):
+                self.zone.serves(name, *place, named=self.named)
         romeo = await self.log_in(self.palaver, "romeo@mantua.example/exile")
         return romeo, await self.othello()
 
@@ -56,17 +66,6 @@ class ForeignCase(FederatedCase):
         await wire.log_in(f"othello@{DOMAIN}/home", PASSWORD)
         return wire
 
-    async def seen(self, wire: Wire, kind: str | None, sender: str) -> None:
-        """Wait for a presence; what else comes meanwhile is dropped."""
-        while True:
-            element = await wire.next()
-            if (
-                element.name == "presence"
-                and element["from"] == sender
-                and element.getAttribute("type") == kind
-            ):
-                return
-
     async def converse(self) -> None:
         """Say something each way, the one who speaks first having the stream made."""
         romeo, othello = await self.both()
@@ -81,16 +80,51 @@ class ForeignCase(FederatedCase):
                 pass
         first_bare, second_bare = first.jid.partition("/")[0], second.jid.partition("/")[0]
         first.send(f"<presence to='{second_bare}' type='subscribe'/>")
-        await self.seen(second, "subscribe", first_bare)
+        await self.wanted(second, "presence", first_bare, "subscribe")
         second.send(f"<presence to='{first_bare}' type='subscribed'/>")
-        await self.seen(first, "subscribed", second_bare)
-        await self.seen(first, None, second.jid)
+        await self.wanted(first, "presence", second_bare, "subscribed")
+        await self.wanted(first, "presence", second.jid)
         second.send("<presence type='unavailable'/>")
-        await self.seen(first, "unavailable", second.jid)
+        await self.wanted(first, "presence", second.jid, "unavailable")
+        self.proved()
+
+    def proved(self) -> None:
+        """See that both sides have shown who they are in the way that this is about."""
+        how, other = ("external", "dialback") if self.trusted else ("dialback", "external")
+        counted = metrics.s2s_streams
+        self.assertTrue(counted[f"in-{how}"], counted)
+        self.assertTrue(counted[f"out-{how}"], counted)
+        self.assertFalse(counted[f"in-{other}"] + counted[f"out-{other}"], counted)
+
+    async def meet(self) -> None:
+        """Have both enter a room on the server of the one who comes first, and speak."""
+        romeo, othello = await self.both()
+        first, second = (romeo, othello) if self._testMethodName.endswith("ours") else (othello, romeo)
+        room = f"council@rooms.{first.jid.partition('@')[2].partition('/')[0]}"
+        first.send(JOIN.format(room, "first"))
+        await self.wanted(first, "presence", f"{room}/first")
+        form = "<x xmlns='jabber:x:data' type='submit'/>"
+        query = f"<query xmlns='http://jabber.org/protocol/muc#owner'>{form}</query>"
+        first.send(f"<iq type='set' id='open' to='{room}'>{query}</iq>")
+        await self.wanted(first, "iq", room, "result")
+        second.send(JOIN.format(room, "second"))
+        for wire in (first, second):
+            await self.wanted(wire, "presence", f"{room}/second")
+        for wire, nick in ((first, "first"), (second, "second")):
+            wire.send(f"<message to='{room}' type='groupchat'><body>I am {nick}</body></message>")
+            for hearer in (first, second):
+                heard = await self.wanted(hearer, "message", f"{room}/{nick}", "groupchat")
+                self.assertEqual(str(heard.body), f"I am {nick}")
+        second.send(f"<presence to='{room}/second' type='unavailable'/>")
+        await self.wanted(first, "presence", f"{room}/second", "unavailable")
+        self.proved()
 
 
 class WithProsody(ForeignCase):
-    """Prosody demands certificates."""
+    """Prosody demands certificates.
+
+    What the methods say of Prosody holds for ejabberd in the classes below.
+    """
 
     kind = PROSODY
     trusted = True
@@ -105,6 +139,16 @@ class WithProsody(ForeignCase):
         """Prosody opens the stream."""
         await self.converse()
 
+    @run
+    async def test_room_of_ours(self) -> None:
+        """Othello is in a room of Palaver's."""
+        await self.meet()
+
+    @run
+    async def test_room_of_theirs(self) -> None:
+        """Romeo is in a room of Prosody's."""
+        await self.meet()
+
 
 class WithProsodyByDialback(WithProsody):
     """Prosody believes by dialback."""
@@ -112,20 +156,20 @@ class WithProsodyByDialback(WithProsody):
     trusted = False
 
 
-class WithEjabberd(ForeignCase):
-    """Ejabberd demands certificates; it asks the system for addresses, so that it does not find us."""
+class WithEjabberd(WithProsody):
+    """Ejabberd demands certificates; it asks the system where names are."""
 
     kind = EJABBERD
-    trusted = True
-
-    @run
-    async def test_ours(self) -> None:
-        """A message of ours arrives."""
-        romeo, othello = await self.both()
-        await self.say(romeo, othello, "there")
+    named = False
 
 
-for _case in (WithProsody, WithProsodyByDialback, WithEjabberd):
+class WithEjabberdByDialback(WithEjabberd):
+    """Ejabberd believes by dialback."""
+
+    trusted = False
+
+
+for _case in (WithProsody, WithProsodyByDialback, WithEjabberd, WithEjabberdByDialback):
     if shutil.which(_case.kind) is None or os.geteuid() != 0:
         _case.skip = f"{_case.kind} is not installed, or this is not root"
 

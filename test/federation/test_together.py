@@ -7,7 +7,7 @@ import hashlib
 
 from twisted.words.xish import domish
 
-from palaver.test.federation.case import run
+from palaver.test.federation.case import JOIN, run
 from palaver.test.federation.test_palaver import Pair
 from palaver.test.wire import Wire
 
@@ -36,14 +36,6 @@ class TogetherCase(Pair):
             self.zone.serves(domain, *self.place(self.verona, "s2s"))
         return people
 
-    async def wanted(self, wire: Wire, name: str, sender: str, kind: str | None = None) -> domish.Element:
-        """Wait for a stanza; what else comes meanwhile is dropped."""
-        while True:
-            element = await wire.next()
-            found = (element.name, element.getAttribute("from"), element.getAttribute("type"))
-            if found == (name, sender, kind):
-                return element
-
     async def befriend(self, romeo: Wire, juliet: Wire) -> None:
         """Subscribe them to each other, both being online."""
         for wire in (romeo, juliet):
@@ -64,13 +56,12 @@ class Rooms(TogetherCase):
     async def enter(self) -> tuple[Wire, Wire]:
         """Have Juliet make the room, and Romeo enter it."""
         romeo, juliet = await self.meet()
-        join = "<presence to='{}/{}'><x xmlns='http://jabber.org/protocol/muc'/></presence>"
-        juliet.send(join.format(ROOM, "Juliet"))
+        juliet.send(JOIN.format(ROOM, "Juliet"))
         await self.wanted(juliet, "presence", f"{ROOM}/Juliet")
         owner = "http://jabber.org/protocol/muc#owner"
         form = "<x xmlns='jabber:x:data' type='submit'/>"
         await juliet.ask(f"<iq type='set' id='o' to='{ROOM}'><query xmlns='{owner}'>{form}</query></iq>")
-        romeo.send(join.format(ROOM, "Romeo"))
+        romeo.send(JOIN.format(ROOM, "Romeo"))
         await self.wanted(romeo, "presence", f"{ROOM}/Juliet")
         await self.wanted(romeo, "presence", f"{ROOM}/Romeo")
         await self.wanted(juliet, "presence", f"{ROOM}/Romeo")

@@ -20,6 +20,17 @@ class Broken(Exception):
     """The name server fails."""
 
 
+class _Server(DNSServerFactory):
+    """Copies "recursion desired" into the answer (RFC 1035 section 4.1.1); else Erlang takes none."""
+
+    noisy = False
+
+    def sendReply(self, protocol: Any, message: Any, address: Any) -> None:
+        """See DNSServerFactory; every resolver that is tested asks for recursion."""
+        message.recDes = True
+        super().sendReply(protocol, message, address)
+
+
 class Zone(ResolverBase):
     """``records`` maps names to lists of `dns.Record_…`; a name that is not there does not exist.
 
@@ -36,8 +47,7 @@ class Zone(ResolverBase):
 
     def start(self) -> str:
         """Listen on a free port; gives its address as ``dns_servers`` takes it."""
-        factory = DNSServerFactory(clients=[self])
-        factory.noisy = False
+        factory = _Server(clients=[self])
         tcp = reactor.listenTCP(0, factory, interface="127.0.0.1")
         port = tcp.getHost().port
         self._ports = [tcp, reactor.listenUDP(port, dns.DNSDatagramProtocol(factory), interface="127.0.0.1")]
@@ -48,9 +58,15 @@ class Zone(ResolverBase):
         for port in self._ports:
             await port.stopListening()
 
-    def serves(self, domain: str, address: str, port: int, *, direct: int | None = None) -> None:
-        """Add the usual records of a domain whose server is at an address."""
-        host = f"xmpp.{domain}"
+    def serves(
+        self, domain: str, address: str, port: int, *, direct: int | None = None, named: bool = True
+    ) -> None:
+        """Add the usual records of a domain whose server is at an address.
+
+        Without ``named`` the service record bears the address itself, which every resolver understands:
+        that is for those who leave names, but not services, to the system.
+        """
+        host = f"xmpp.{domain}" if named else address
         self.records[host] = [dns.Record_A(address, ttl=TTL_S)]
         self.records[f"_xmpp-server._tcp.{domain}"] = [srv(port, host)]
         if direct is not None:
