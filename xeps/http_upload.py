@@ -218,8 +218,8 @@ class HttpUpload(Module):
             self._slots.sweep()
             if await self._delete_expired() and self._place is not None:
                 await self._place.look()
-        except StorageError as error:
-            log.warn("uploads-not-swept", host=self.host.domain, reason=error)
+        except (OSError, StorageError) as error:
+            log.warn("uploads-not-swept", host=self.host.domain, reason=_reason(error))
         finally:
             self._sweeping.release()
 
@@ -248,9 +248,12 @@ class HttpUpload(Module):
             else:
                 log.warn("upload-left", host=self.host.domain, place=place or "disk")
         except (OSError, StorageError) as error:
-            # Without its path, by which whoever reads the log could get the file.
-            reason = error.strerror if isinstance(error, OSError) else error
-            log.warn("upload-not-deleted", host=self.host.domain, reason=reason)
+            log.warn("upload-not-deleted", host=self.host.domain, reason=_reason(error))
             return False
         await self._uploads.remove(document)
         return True
+
+
+def _reason(error: Exception) -> object:
+    """Give what may be logged of a failure: no path, by which whoever reads the log could get a file."""
+    return error.strerror if isinstance(error, OSError) else error

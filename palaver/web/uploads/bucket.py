@@ -71,7 +71,7 @@ class Bucket:
         """Give the addresses of a new slot, for PUT and for GET. Raises StanzaError, StorageError."""
         slot, now = self._slots.open(wanted), self.now()
         until = int(now) + self._lifetime_s + UPLOAD_S
-        await self._uploads.add(slot, place=self.place, until_s=until)
+        await self._uploads.add(slot, until, self.place)
         headers = {"content-length": str(wanted.size), **self._acl}
         if wanted.type:
             headers["content-type"] = wanted.type
@@ -80,7 +80,7 @@ class Bucket:
 
     async def look(self) -> None:
         """Find out which files have come, of those that cannot come any more. Raises StorageError."""
-        async for document in self._uploads.unseen():
+        async for document in self._uploads.unseen(self.place):
             status = await self._ask("HEAD", document)
             if status == HTTPStatus.NOT_FOUND:
                 await self._uploads.remove(document)

@@ -54,7 +54,12 @@ class Disk:
         return f"{get}?token={slot.token}", get
 
     async def look(self) -> None:
-        """Do nothing: what has come is known."""
+        """Settle what a crash, or a storage that failed, has left open. Raises OSError, StorageError."""
+        async for document in self._uploads.unseen(self.place):
+            if await self._folder.has(document.key):
+                await self._uploads.seen(document.key)
+            else:
+                await self._uploads.remove(document)
 
     async def delete(self, document: Document) -> None:
         """Delete a file, if it is there. Raises OSError."""

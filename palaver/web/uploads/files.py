@@ -82,6 +82,10 @@ class Folder:
 
         return self.in_thread(read)
 
+    def has(self, id: str) -> Deferred[bool]:
+        """Tell whether a file is there."""
+        return self.in_thread(self._path(id).exists)
+
     def delete(self, id: str) -> Deferred[None]:
         """Delete a file, if it is there; fails with OSError."""
         return self.in_thread(lambda: self._path(id).unlink(missing_ok=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import time
 from http import HTTPStatus
 from io import BytesIO
 from typing import Any, BinaryIO
@@ -30,6 +31,8 @@ NEVER_SHOWN = ("image/svg+xml",)
 # An address names one content for ever.
 CACHE_S = 365 * 86400
 PREFLIGHT_S = 7200
+# How long a disk may take to rename a file whose document is stored.
+SETTLE_S = 60
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 SAFETY = {
@@ -113,17 +116,43 @@ class UploadPage(Resource):
     async def _take(self, request: Any, slot: Slot, content: Incoming) -> None:
         await content.finish()
         try:
-            await content.keep(slot.id)
-            await self._uploads.add(slot)
+            await self._keep(slot, content)
+        except StorageError:
+            # Whether its document is there is not known, so the slot is not good for another one.
+            content.abandoned = None
+            self._slots.close(slot)
+            content.discard()
+            raise
         except BaseException:
             content.discard()
-            await self._folder.delete(slot.id)
             raise
         self._slots.close(slot)
         log.info("uploaded", owner=slot.wanted.owner, bytes=slot.wanted.size)
         request.setResponseCode(HTTPStatus.CREATED.value)
         request.setHeader(b"content-length", b"0")
         request.finish()
+
+    async def _keep(self, slot: Slot, content: Incoming) -> None:
+        """Store the document, then put the file into its place: no crash leaves a file that nobody knows of.
+
+        Raises OSError, StorageError.
+        """
+        await self._uploads.add(slot, int(time.time()) + SETTLE_S)
+        try:
+            await content.keep(slot.id)
+        except BaseException:
+            await self._folder.delete(slot.id)
+            await self._uploads.cancel(slot)
+            raise
+        try:
+            is_wanted = await self._uploads.seen(slot.id)
+        except StorageError as error:
+            # It is there, which the next look at what is unseen will show.
+            log.warn("upload-not-noted", reason=error)
+            return
+        if not is_wanted:
+            await self._folder.delete(slot.id)
+            raise StorageError("it was deleted while it came")
 
     # -- GET and HEAD ---------------------------------------------------------------------------
 

@@ -63,11 +63,8 @@ class Uploads:
             return None
         return document
 
-    async def add(self, slot: Slot, **more: Any) -> None:
-        """Store that a file is there.
-
-        With ``until_s`` among ``more`` it may come until then (in seconds since 1970), and is `unseen` then.
-        """
+    async def add(self, slot: Slot, until_s: int, place: str = "") -> None:
+        """Store that a file may come to a place until then (seconds since 1970); later it is `unseen`."""
         used = await self.used()
         wanted = slot.wanted
         value = {
@@ -76,18 +73,29 @@ class Uploads:
             "size": wanted.size,
             "type": wanted.type,
             "stored": int(time.time()),
-            **more,
+            "place": place,
+            "until_s": until_s,
         }
         rank = NEVER if wanted.expires_s is None else wanted.expires_s
-        tags = (wanted.owner, UNSEEN) if "until_s" in more else (wanted.owner,)
+        batch = Batch().put(
+            self._domain, OWNER, KIND, slot.id, value, rank=rank, tags=(wanted.owner, UNSEEN), only="new"
+        )
         # At once, so that what is asked for meanwhile is held against it too.
         used[wanted.owner] += wanted.size
+        await self._write(batch)
+
+    async def cancel(self, slot: Slot) -> None:
+        """Forget what `add` has stored: the file will not come."""
+        used = await self.used()
+        await self._write(Batch().delete(self._domain, OWNER, KIND, slot.id))
+        self._free(used, slot.wanted.owner, slot.wanted.size)
+
+    async def _write(self, batch: Batch) -> None:
         try:
-            await self._storage.write(
-                Batch().put(self._domain, OWNER, KIND, slot.id, value, rank=rank, tags=tags, only="new")
-            )
+            await self._storage.write(batch)
         except BaseException:
-            self._free(used, wanted.owner, wanted.size)
+            # What is stored now is not known; it is counted again.
+            self._used = None
             raise
 
     async def doom(self, documents: Sequence[Document]) -> None:
@@ -117,7 +125,7 @@ class Uploads:
             )
             return
         used = await self.used()
-        await self._storage.write(Batch().delete(self._domain, OWNER, KIND, document.key))
+        await self._write(Batch().delete(self._domain, OWNER, KIND, document.key))
         self._free(used, document.value["owner"], document.value["size"])
 
     @staticmethod
@@ -132,31 +140,31 @@ class Uploads:
         now = time.time()
         return [document for document in page if document.rank <= now]
 
-    async def unseen(self) -> AsyncIterator[Document]:
-        """Give those that should have come by now, and that nobody has seen."""
+    async def unseen(self, place: str) -> AsyncIterator[Document]:
+        """Give those that should have come to a place by now, and that nobody has seen there."""
         after = None
         while True:
             page = await self._storage.documents.find(self._domain, KIND, UNSEEN, limit=PAGE, after=after)
             for document in page:
-                if document.value["until_s"] <= time.time():
+                if document.value["place"] == place and document.value["until_s"] <= time.time():
                     yield document
             if len(page) < PAGE:
                 return
             after = (page[-1].owner, page[-1].key)
 
-    async def seen(self, id: str) -> None:
-        """Note that a file has come."""
+    async def seen(self, id: str) -> bool:
+        """Note that a file has come; gives False when it counts no longer."""
         await self._changing.acquire()
         try:
             document = await self.get(id)
-            if document is not None:
-                value = {name: each for name, each in document.value.items() if name != "until_s"}
-                tags = (value["owner"],)
-                await self._storage.write(
-                    Batch().put(
-                        self._domain, OWNER, KIND, id, value, rank=document.rank, tags=tags, only="old"
-                    )
-                )
+            if document is None:
+                return False
+            value = {name: each for name, each in document.value.items() if name != "until_s"}
+            tags = (value["owner"],)
+            await self._storage.write(
+                Batch().put(self._domain, OWNER, KIND, id, value, rank=document.rank, tags=tags, only="old")
+            )
+            return True
         finally:
             self._changing.release()
 
