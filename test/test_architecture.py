@@ -43,7 +43,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("storage", "auth", "cluster"),
     ("archive", "capabilities"),
     ("routing", "events"),
-    ("privacy", "commands", "invites", "vcards"),
+    ("privacy", "commands", "entities", "invites", "vcards"),
     ("modules", "pubsub", "push", "rooms", "roomlogs", "muclight", "inbox", "portable"),
     ("streams", "web"),
     ("xeps",),
