@@ -214,11 +214,11 @@ def load_config(path: str | None = None) -> Config:
 
 
 def for_host(value: Any, host: str) -> Any:
-    """Put a domain in the place of @HOST@ in every text of a TOML value."""
+    """Put a domain in the place of @HOST@ in every text and key of a TOML value."""
     if isinstance(value, str):
         return value.replace(HOST, host)
     if isinstance(value, Mapping):
-        return {key: for_host(inner, host) for key, inner in value.items()}
+        return {for_host(key, host): for_host(inner, host) for key, inner in value.items()}
     if isinstance(value, list):
         return [for_host(inner, host) for inner in value]
     return value

@@ -357,6 +357,7 @@ class Server:
     def _start_component(self, domain: str, hosted: _Hosted) -> None:
         hosted.service.start()
         self._components[domain] = hosted
+        self.components.connected(domain)
 
     def _stop_component(self, domain: str) -> None:
         self._components.pop(domain).service.stop()

@@ -12,7 +12,7 @@ from pydantic import Field
 from twisted.trial.unittest import SynchronousTestCase
 
 from palaver import config, modules, settings
-from palaver.config import Config, ConfigError, load_config
+from palaver.config import Config, ConfigError, for_host, load_config
 from palaver.plugin import ModuleMaker
 from palaver.template import TEMPLATE
 
@@ -353,6 +353,9 @@ class ModuleTests(SynchronousTestCase):
         text = "[general]\nhosts = ['a.example', 'b.example']\n[modules.mod_always]\ntext = 'muc.@HOST@'"
         for host in ("a.example", "b.example"):
             self.assertEqual(self.chosen(text, host)["mod_always"][0].text, f"muc.{host}")
+        self.assertEqual(
+            for_host({"bot.@HOST@": ["@HOST@", 1]}, "a.example"), {"bot.a.example": ["a.example", 1]}
+        )
 
     def test_how_calls_overlap(self):
         """`iqdisc` becomes the policy of the module's routes."""

@@ -7,7 +7,7 @@ from collections.abc import Awaitable
 from typing import Any, Literal
 
 from pydantic import Field
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred, TimeoutError
 from twisted.words.xish import domish
 
 from palaver.errors import StanzaError
@@ -62,6 +62,11 @@ class Privilege(Module):
     Settings = PrivilegeSettings
     settings: PrivilegeSettings
     provides = (IPrivileges,)
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        # Requests that services send in accounts' names: whose they are, by id.
+        self._spoken: dict[str, str] = {}
 
     def start(self) -> None:
         """Take messages for the host, and see components connect."""
@@ -118,6 +123,10 @@ class Privilege(Module):
         else:
             await subscriptions.update(self.host, account.local, wanted.contact, wanted.name, wanted.groups)
         return None
+
+    def speaker(self, request: Stanza) -> str | None:
+        """See IPrivileges."""
+        return self._spoken.get(request.id or "")
 
     async def _account(self, request: Stanza) -> JID:
         """Give the account that a request is for; raises StanzaError when there is none."""
@@ -179,16 +188,29 @@ class Privilege(Module):
         account = (await self._account(request)).bare
         to = inner.attrs.get("to", account)
         try:
-            route = self.host.router.route
-            answer = await self.host.requests.send(inner.replace(from_=account, to=to), route)
+            answer = await self._speak(request.attrs["from"], inner.replace(from_=account, to=to))
         except StanzaError as error:
             answer = inner.replace(from_=account, to=to).error(error)
-        except CancelledError:
+        except TimeoutError:
             raise StanzaError("remote-server-timeout") from None
         answer = answer.replace(id=inner.id, to=account)
         return element(
             "privilege", NS_PRIVILEGE, element("forwarded", NS_FORWARD, answer.encode(declare=True))
         )
+
+    async def _speak(self, domain: str, request: Stanza) -> Stanza:
+        """Send a request in an account's name, known by its id as a service's until the answer is there."""
+        sent: list[str] = []
+
+        def route(request: Stanza) -> object:
+            sent.append(request.attrs["id"])
+            self._spoken[sent[0]] = domain
+            return self.host.router.route(request)
+
+        try:
+            return await self.host.requests.send(request, route)
+        finally:
+            self._spoken.pop(sent[0], None)
 
     # -- presence (section 7) ------------------------------------------------------------------------------
 

@@ -120,12 +120,15 @@ class IPrivileges(Interface):
     def roster(request):
         """Give an awaitable of the answer to a service's roster request; None when it is not privileged."""
 
+    def speaker(request):
+        """Give the domain of the service that sends a request in an account's name; None when none does."""
+
 
 class IComponents(Interface):
-    """The components of other programs, one for the server."""
+    """The components of a server: other programs', and handlers in this process."""
 
     def watch(connected):
-        """Call ``connected(domain)`` for each that connects; gives the function that ends it."""
+        """Call ``connected(domain)`` for each that connects or starts; gives the function that ends it."""
 
 
 class IDomains(Interface):

@@ -15,6 +15,8 @@ from palaver.capabilities.information import (
     read_form,
 )
 from palaver.markup import element
+from palaver.routing.iqs import HOST, SELF
+from palaver.routing.nesting import Announced, Identity, nest
 from palaver.tree import parse_element
 
 if TYPE_CHECKING:
@@ -39,9 +41,6 @@ CAPS_NODE = "https://palaver.example/caps"
 # Every implementation has this one (XEP-0300 section 6).
 ECAPS2_ALGORITHM = "sha-256"
 
-Identity = tuple[str, str, str]
-"""category, type, name."""
-
 NodeHandler = Callable[["Stanza"], bytes | Awaitable[bytes]]
 """See `Disco.add_node`."""
 
@@ -65,6 +64,8 @@ class Disco:
         self.listed_nodes: list[tuple[str, str]] = []
         # See `add_account_nodes`.
         self.account_nodes: Any = None
+        # What services announce, by kind of addressee (host, or self for any account) and namespace.
+        self._nested: dict[tuple[str, str], Announced] = {}
 
     def add_node(self, to: str, ns: str, node: str, handler: NodeHandler) -> Callable[[], object]:
         """Have requests for a node answered; gives the function that takes it back.
@@ -104,6 +105,20 @@ class Disco:
         self.listed_nodes.append(entry)
         return lambda: self.listed_nodes.remove(entry)
 
+    def nest(self, to: str, ns: str, announced: Announced) -> Callable[[], None]:
+        """Announce what a service says of a namespace, and nothing that modules do; gives what takes it back.
+
+        ``to`` is HOST, or SELF for every account. What was nested before is replaced.
+        """
+        self._nested[to, ns] = announced
+        self.changed()
+
+        def remove() -> None:
+            self._nested.pop((to, ns), None)
+            self.changed()
+
+        return remove
+
     def add(self, module: Any) -> Callable[[], None]:
         """Take what a module announces; gives the function that takes it back."""
         self._modules.append(module)
@@ -121,21 +136,26 @@ class Disco:
 
     # -- the server ---------------------------------------------------------------------
 
-    def identities(self) -> list[Identity]:
-        """Give the server's identities, sorted, one for each category and type."""
+    def announced(self) -> Announced:
+        """Give what is announced of the server: sorted, without doubles, one identity for each kind."""
         found: dict[tuple[str, str], Identity] = {}
         for module in self._modules:
             for identity in module.identities:
                 found.setdefault(identity[:2], identity)
-        return sorted(found.values())
+        features = {name for module in self._modules for name in module.features}
+        forms = [form for module in self._modules for form in module.disco_forms()]
+        announced = Announced(tuple(sorted(found.values())), tuple(sorted(features)), tuple(forms))
+        return self._with_nested(HOST, announced)
+
+    def _with_nested(self, to: str, announced: Announced) -> Announced:
+        for (kind, ns), by in self._nested.items():
+            if kind == to:
+                announced = nest(announced, ns, by)
+        return announced
 
     def features(self) -> list[str]:
         """Give the server's features, sorted, without doubles."""
-        return sorted({name for module in self._modules for name in module.features})
-
-    def forms(self) -> list[bytes]:
-        """Give the server's XEP-0128 forms."""
-        return [form for module in self._modules for form in module.disco_forms()]
+        return list(self.announced().features)
 
     def items(self, hidden: bool = False) -> list[tuple[str, str]]:
         """Give (domain, name) of the services below this host; ``hidden`` adds those that hide."""
@@ -147,7 +167,7 @@ class Disco:
 
     def info(self, node: str | None = None) -> bytes:
         """Give the answer to disco#info on the server."""
-        return info(self.identities(), self.features(), self.forms(), node)
+        return info(*self.announced(), node)
 
     @property
     def node(self) -> str:
@@ -166,7 +186,7 @@ class Disco:
         found = self._hashes.get(protocol)
         if found is None:
             algorithm = "sha-1" if protocol == NS_CAPS else ECAPS2_ALGORITHM
-            announced = information(self.identities(), self.features(), self.forms())
+            announced = information(*self.announced())
             found = self._hashes[protocol] = digest(announced, protocol, algorithm)
         return found
 
@@ -188,7 +208,7 @@ class Disco:
         for module in self._modules:
             identities.update(module.account_identities)
             features.update(module.account_features)
-        return info(sorted(identities), sorted(features))
+        return info(*self._with_nested(SELF, Announced(tuple(sorted(identities)), tuple(sorted(features)))))
 
 
 def info(

@@ -95,6 +95,8 @@ class Host:
         self.may_overlap: Callable[[Any, Stanza], bool] | None = None
         # Takes messages for the host itself that come from elsewhere; None: they come back.
         self.own_messages: Callable[[Stanza], Deferred[Any] | None] | None = None
+        # Gives the route of an IQ request that somebody else than a module answers, by kind of addressee.
+        self.delegates: Callable[[str, Stanza], IqRoute | None] | None = None
         # SASL mechanisms of modules by name: what makes them takes the IAccounts and the Facts of the stream.
         self.mechanisms: dict[str, Callable[[Any, Any], Any]] = {}
         # Begins logins; set by whoever knows how people log in (palaver.auth.sasl.Authenticator).
@@ -215,7 +217,9 @@ class Host:
 
     def _answer_for(self, addressee: str, iq: Stanza) -> Deferred[Any] | None:
         """Have the route for a get or set answer it, if there is one."""
-        route = self.iqs.find(addressee, iq.attrs["type"], iq.children[0])
+        route = self.delegates(addressee, iq) if self.delegates is not None else None
+        if route is None:
+            route = self.iqs.find(addressee, iq.attrs["type"], iq.children[0])
         if route is None:
             return self.router.bounce(iq, StanzaError("service-unavailable"))
         return self.call(route, iq)

@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 from twisted.internet.defer import Deferred, DeferredLock
 from twisted.internet.interfaces import IReactorTime
 
-from palaver.errors import StanzaError
+from palaver.errors import NS_STANZAS, StanzaError
 from palaver.jid import JID
 from palaver.stanza import Child, Stanza
+from palaver.tree import serialize
 
 HOST = "host"
 """Addressed to the domain."""
@@ -148,7 +149,7 @@ class Requests:
     ) -> Deferred[Stanza]:
         """Send a get or set with a new id; gives a Deferred of the result.
 
-        Fails with `StanzaError` for an error answer, with `CancelledError` after the timeout.
+        Fails with `StanzaError` for an error answer, with `defer.TimeoutError` after the timeout.
         """
         identity = secrets.token_urlsafe(12)
         iq = iq.replace(id=identity)
@@ -179,13 +180,17 @@ class Requests:
 
 
 def read_error(stanza: Stanza) -> StanzaError:
-    """Give the error inside an error stanza; ``undefined-condition`` when it cannot be read."""
+    """Give the error inside an error stanza; ``undefined-condition`` when it cannot be read.
+
+    Conditions of an application (RFC 6120 section 8.3.4) are its ``extra``.
+    """
     node = stanza.child(stanza.ns, "error")
     if node is None:
         return StanzaError("undefined-condition")
     condition = next((child.name for child in node.elements() if child.name != "text"), "")
     text = next((str(child) for child in node.elements() if child.name == "text"), None)
+    extra = serialize([child for child in node.elements() if child.uri != NS_STANZAS], stanza.ns)
     try:
-        return StanzaError(condition, text, type=node.getAttribute("type"))
+        return StanzaError(condition, text, type=node.getAttribute("type"), extra=extra)
     except KeyError:
-        return StanzaError("undefined-condition", text)
+        return StanzaError("undefined-condition", text, extra=extra)

@@ -8,6 +8,8 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from palaver.routing.disco import NS_INFO, info, verification
+from palaver.routing.iqs import HOST
+from palaver.routing.nesting import Announced
 from palaver.test.house import House
 from palaver.tree import parse_element
 
@@ -70,7 +72,8 @@ class HostTests(SynchronousTestCase):
         one = module(identities=(("server", "im", "Palaver"),), features=("urn:b", "urn:a"))
         two = module(identities=(("server", "im", "Other"), ("pubsub", "pep", "")), features=("urn:b",))
         removes = [self.disco.add(one), self.disco.add(two)]
-        self.assertEqual(self.disco.identities(), [("pubsub", "pep", ""), ("server", "im", "Palaver")])
+        identities = self.disco.announced().identities
+        self.assertEqual(identities, (("pubsub", "pep", ""), ("server", "im", "Palaver")))
         self.assertEqual(self.disco.features(), ["urn:a", "urn:b"])
         self.assertNotEqual(self.disco.ver(), empty)
         for remove in removes:
@@ -97,6 +100,28 @@ class HostTests(SynchronousTestCase):
         node = parse_element(self.disco.account_info())
         self.assertEqual([child.name for child in node.elements()], ["identity", "feature", "feature"])
         self.assertNotIn("urn:a", node.toXml())
+
+    def test_nested(self) -> None:
+        """What a service announces of a namespace takes the place of what modules do, for the hash as well."""
+        self.disco.add(
+            module(
+                identities=(("pubsub", "service", "Ours"), ("server", "im", "")),
+                features=("urn:a", "urn:a#x", "urn:ab"),
+                account_features=("urn:a",),
+                disco_forms=lambda: [form("urn:a#meta"), form("urn:ab")],
+            )
+        )
+        before = self.disco.ver()
+        theirs = Announced((("pubsub", "leaf", ""),), ("urn:a#y", "urn:ab"), (form("urn:c"),))
+        remove = self.disco.nest(HOST, "urn:a", theirs)
+        announced = self.disco.announced()
+        self.assertEqual(announced.identities, (("pubsub", "leaf", ""), ("server", "im", "")))
+        self.assertEqual(announced.features, ("urn:a#y", "urn:ab"))
+        self.assertEqual(announced.forms, (form("urn:ab"), form("urn:c")))
+        self.assertNotEqual(self.disco.ver(), before)
+        self.assertIn(b"'urn:a'", self.disco.account_info())
+        remove()
+        self.assertEqual(self.disco.ver(), before)
 
     def test_items(self) -> None:
         """The services below this host are its items, those that hide only when asked for."""

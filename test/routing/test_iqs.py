@@ -155,6 +155,13 @@ class RequestTests(SynchronousTestCase):
         self.requests.answer(error, jid.parse("romeo@example.org/orchard"))
         self.assertEqual(self.failureResultOf(self.waiting, StanzaError).value.condition, "item-not-found")
 
+    def test_what_an_error_says(self) -> None:
+        """An error answer is raised with its condition, its text, and what an application says of it."""
+        error = StanzaError("conflict", "No", type="wait", extra=b"<closed-node xmlns='urn:x'/>")
+        refused = iq(to="romeo@example.org/orchard").error(error).replace(id=self.sent[0].id)
+        self.assertTrue(self.requests.answer(refused, jid.parse("romeo@example.org/orchard")))
+        self.assertEqual(self.failureResultOf(self.waiting, StanzaError).value.encode(), error.encode())
+
     def test_timeout(self) -> None:
         """Without an answer the wait ends, and a late answer counts for nothing."""
         self.clock.advance(10)

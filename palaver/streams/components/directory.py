@@ -13,7 +13,7 @@ from zope.interface import implementer
 
 from palaver.auth.accounts import InThread
 from palaver.errors import StanzaError, StreamError
-from palaver.interfaces import IComponents, IService
+from palaver.interfaces import IComponents, IHost, IService
 from palaver.jid import JID
 from palaver.routing.failures import failed
 from palaver.routing.router import Router
@@ -144,13 +144,15 @@ class Directory:
         service.stream = stream
         return service
 
-    def connected(self, domain: str) -> None:
-        """Note that a component knows by now that it has a domain."""
-        for watcher in list(self._watchers):
-            try:
-                watcher(domain)
-            except Exception:
-                failed("component", Failure())
+    def connected(self, domain: str, below_hosts: bool = False) -> None:
+        """Note that a component knows by now that it has a domain; ``below_hosts``: as in `attach`."""
+        hosts = [host for host, service in self.router.services.items() if IHost.providedBy(service)]
+        for name in [f"{domain}.{host}" for host in hosts] if below_hosts else [domain]:
+            for watcher in list(self._watchers):
+                try:
+                    watcher(name)
+                except Exception:
+                    failed("component", Failure())
 
     def watch(self, connected: Callable[[str], object]) -> Callable[[], None]:
         """See IComponents."""

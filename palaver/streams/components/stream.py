@@ -281,7 +281,7 @@ class ComponentStream:
         self.attach(self._wanted, self._below_hosts)
         self.opened()
         self.write(element("handshake"))
-        self.components.connected(self._wanted)
+        self.components.connected(self._wanted, self._below_hosts)
 
     # -- stanzas ---------------------------------------------------------------------------------
 
