@@ -87,6 +87,7 @@ TITLES = {
     321: "Remote Roster Management",
     334: "Message Processing Hints",
     352: "Client State Indication",
+    355: "Namespace Delegation",
     356: "Privileged Entity",
     357: "Push Notifications",
     359: "Unique and Stable Stanza IDs",
