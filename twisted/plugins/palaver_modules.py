@@ -105,6 +105,13 @@ disco = ModuleMaker(
     "What the server and its accounts can do, and whom to write to about it",
     (Xep(30, "2.5.0"), Xep(106, "1.1.1"), Xep(128, "1.0.1"), Xep(157, "1.1.1")),
 )
+delegation = ModuleMaker(
+    "mod_delegation",
+    f"{_XEPS}.delegation.Delegation",
+    "Services answer requests to the host and to accounts, by namespace",
+    (Xep(355, "0.5"),),
+    default=False,
+)
 event_pusher = ModuleMaker(
     "mod_event_pusher",
     f"{_XEPS}.event_pusher.EventPusher",
