@@ -102,7 +102,7 @@ class HostTests(SynchronousTestCase):
         self.assertNotIn("urn:a", node.toXml())
 
     def test_nested(self) -> None:
-        """What a service announces of a namespace takes the place of what modules do, for the hash as well."""
+        """What a service announces of a namespace takes the place of what modules do, in the hash too."""
         self.disco.add(
             module(
                 identities=(("pubsub", "service", "Ours"), ("server", "im", "")),
