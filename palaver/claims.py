@@ -73,6 +73,7 @@ TITLES = {
     223: "Persistent Storage of Private Data via PubSub",
     215: "External Service Discovery",
     225: "Component Connections",
+    227: "Portable Import/Export Format for XMPP-IM Servers",
     232: "Software Information",
     237: "Roster Versioning",
     248: "PubSub Collection Nodes",

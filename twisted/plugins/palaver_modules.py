@@ -442,6 +442,12 @@ s2s_keepalive = ModuleMaker(
     "Pings to other servers, over the streams that are there",
     default=False,
 )
+self_service = ModuleMaker(
+    "mod_self_service",
+    f"{_XEPS}.self_service.SelfService",
+    "Pages where people look after their own account",
+    (Xep(227, "1.1", "partial"),),
+)
 start_page = ModuleMaker(
     "mod_start_page",
     f"{_XEPS}.start_page.StartPage",

@@ -31,7 +31,7 @@ class Visitor:
         self, method: str, path: str, body: bytes = b"", host: str = "localhost", **headers: str
     ) -> Answer:
         """Give the answer to any request; ``_`` stands for ``-`` in the names of headers."""
-        answer = await (await self.ask(method, path, body, host, **headers)).answer()
+        answer = Answer((await self.ask(method, path, body, host, **headers)).came)
         for name, value, flags in COOKIE.findall(answer.head):
             self.cookies[name], self.flags[name] = value, flags.lower()
         return answer

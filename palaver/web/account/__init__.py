@@ -1,0 +1,1 @@
+"""Pages where people look after their own account."""
