@@ -12,9 +12,11 @@ from palaver.events import AccountDeleted
 from palaver.mistakes import ConfigError
 from palaver.modules import Module, Settings, every, on
 from palaver.muclight.changes import Rules
+from palaver.muclight.codec import Codec
 from palaver.muclight.modern import Modern
 from palaver.muclight.schema import DEFAULT_FIELDS, Config
 from palaver.muclight.service import Service
+from palaver.privacy.elsewhere import IListElsewhere
 
 SWEEP_S = 30
 RESERVED = ("version", "prev-version")
@@ -56,6 +58,11 @@ class MucLightSettings(Settings):
 
     host: str = Field("muclight.@HOST@", description="The service's domain; @HOST@ stands for the host's.")
     equal_occupants: bool = Field(False, description="Rooms have no owners.")
+    legacy_mode: bool = Field(
+        False,
+        description="Speak as Multi-User Chat does (a part of XEP-0045) with clients that know nothing else. "
+        "They edit what they block as a privacy list, for which mod_privacy has to be on.",
+    )
     rooms_per_user: Limit = Field("infinity", description="How many rooms somebody may be in.")
     blocking: bool = Field(True, description="People may block rooms, and others who take them into rooms.")
     all_can_configure: bool = Field(False, description="Members may change the configuration.")
@@ -91,7 +98,7 @@ class MucLight(Module):
         domain = jid.prepare_domain(settings.host.replace("@HOST@", host.domain))
         schema = settings.config_schema
         fields = DEFAULT_FIELDS if schema is None else _read_schema(schema)
-        service = self.service = Service(host, domain, Modern(), self._rules(), fields)
+        service = self.service = Service(host, domain, self._codec(), self._rules(), fields)
         service.archives = settings.archive
         service.tells_ids = not settings.no_stanzaid_element
         service.rooms_per_page = _limit(settings.rooms_per_page)
@@ -99,6 +106,19 @@ class MucLight(Module):
             self.undo(host.router.add(service))
         except ValueError as error:
             raise ConfigError(f"{self.name}: {error}") from None
+
+        if settings.legacy_mode:
+            from palaver.muclight.privacylist import BlockingAsList
+
+            self.undo(host.provide(BlockingAsList(service), IListElsewhere))
+
+    def _codec(self) -> Codec:
+        if not self.settings.legacy_mode:
+            return Modern()
+        # Nobody else needs it in memory.
+        from palaver.muclight.legacy import Legacy
+
+        return Legacy()
 
     def _rules(self) -> Rules:
         settings = self.settings

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from typing import Any
 
 from pydantic import Field
 from twisted.words.xish import domish
@@ -16,6 +17,7 @@ from palaver.jid import InvalidJID
 from palaver.markup import element
 from palaver.modules import SELF, Module, Settings, iq, on
 from palaver.privacy.changes import ListsChanged, change
+from palaver.privacy.elsewhere import IListElsewhere
 from palaver.privacy.guards import Guards
 from palaver.privacy.judging import Account
 from palaver.privacy.lists import Lists
@@ -77,7 +79,11 @@ class Privacy(Module):
             return element("query", NS_PRIVACY, _names(account, session))
         if len(nodes) > 1 or nodes[0].name != "list":
             raise StanzaError("bad-request", "One list at a time")
-        held = _list(account.lists, _name(nodes[0]))
+        name = _name(nodes[0])
+        if (elsewhere := self._elsewhere(name)) is not None:
+            items = await elsewhere.get(session.user.jid)
+            return element("query", NS_PRIVACY, element("list", None, items, name_=name))
+        held = _list(account.lists, name)
         rules = b"".join([rule.encode() for rule in held.rules])
         return element("query", NS_PRIVACY, element("list", None, rules, name_=held.name))
 
@@ -102,6 +108,9 @@ class Privacy(Module):
     async def _set_list(self, session: ISession, node: domish.Element) -> None:
         name = _name(node)
         items = list(node.elements())
+        if (elsewhere := self._elsewhere(name)) is not None:
+            await elsewhere.set(session.user.jid, items)
+            return
         if not items:
             await change(self._guards, session, self.name, lambda held: _remove(held, session, name))
             return
@@ -120,6 +129,11 @@ class Privacy(Module):
             return lists.with_list(PrivacyList(name, rules))
 
         await change(self._guards, session, self.name, work)
+
+    def _elsewhere(self, name: str) -> Any:
+        """Give who keeps the list of this name, if it is none of ours."""
+        found = self.host.query(IListElsewhere)
+        return found if found is not None and found.name == name else None
 
     @on(ListsChanged)
     def changed(self, event: ListsChanged) -> None:

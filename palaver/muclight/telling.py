@@ -38,10 +38,16 @@ def have_stored(
 
 
 def tell(room: Room, told: Told) -> None:
-    """Send each what he is told; what several are told is encoded once."""
+    """Send each what he is told; what several are told is encoded once.
+
+    A message without a type is one like any other's, which waits for who is away.
+    """
     encoded: dict[int, Broadcast] = {}
     for bare, notices in told.notices.items():
         for said in notices:
+            if said.name == "message" and "type" not in said.attrs:
+                room.service.host.router.route(said.replace(to=bare))
+                continue
             broadcast = encoded.get(id(said))
             if broadcast is None:
                 broadcast = encoded[id(said)] = Broadcast(said)
