@@ -40,6 +40,7 @@ bench: $(VENV)/installed-tests
 	$(VENV)/bin/python -m palaver.test.bench $(BENCH)
 	$(VENV)/bin/python -m palaver.test.bench.alone
 	$(VENV)/bin/python -m palaver.test.bench.pages
+	$(VENV)/bin/python -m palaver.test.bench.rooms
 
 lint: $(VENV)/installed-tests
 	$(VENV)/bin/ruff check .
