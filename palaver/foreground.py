@@ -16,11 +16,15 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from palaver import log
+from palaver.auth.accounts import NotSupported
+from palaver.commands.admins import all_admins
 from palaver.config import Config, ConfigError
 from palaver.errors import StorageError
 from palaver.interfaces import IProcess
+from palaver.jid import parse
 
 if TYPE_CHECKING:
+    from palaver.routing.host import Host
     from palaver.server import Server
     from palaver.service import Palaver
 
@@ -29,6 +33,8 @@ GC_THRESHOLD = 20_000
 
 HTTP_PORT = re.compile(r"http (\S+):(\d+) \((.*)\)")
 LOOPBACK = ("127.0.0.1", "[::1]")
+# Names in one line.
+MAX_ADMINS = 5
 
 _log = log.Log("start")
 
@@ -134,10 +140,45 @@ def _reactor() -> Any:
     return reactor
 
 
-def _say_ready(palaver: Palaver) -> None:
+def _say_ready(palaver: Palaver) -> Deferred[None]:
     print("palaver ready: " + ", ".join(palaver.addresses()), flush=True)
-    for address in pages(palaver.addresses(), next(iter(palaver.hosts))):
+    host = next(iter(palaver.hosts.values()))
+    found = pages(palaver.addresses(), host.domain)
+    for address in found:
         print(f"palaver pages: {address}", flush=True)
+    return Deferred.fromCoroutine(_say_administration(host, found[:1], palaver.config.file))
+
+
+async def _say_administration(host: Host, found: list[str], file: str) -> None:
+    """Say where the host is administered in a browser, and by whom."""
+    module = host.modules.get("mod_admin_web")
+    if module is None:
+        return
+    for address in found:
+        try:
+            admins = await _administrators(host)
+        except (StorageError, NotSupported) as error:
+            _log.warn("administrators-not-read", host=host.domain, reason=error)
+            return
+        where = address.rstrip("/") + module.settings.path
+        print(f"palaver administration: {administration(where, host.domain, admins, file)}", flush=True)
+
+
+async def _administrators(host: Host) -> list[str]:
+    """Give those who administer a host and have an account on it. Raises StorageError."""
+    found = [each for each in map(parse, await all_admins(host)) if each.domain == host.domain]
+    return [each.bare for each in found if await host.accounts.exists(each.local)]
+
+
+def administration(address: str, domain: str, admins: list[str], file: str) -> str:
+    """Give where a host is administered and who may, or how somebody becomes one who may."""
+    if admins:
+        return f"{address} for {', '.join(admins[:MAX_ADMINS])}"
+    you = f"you@{domain}"
+    return (
+        f'{address}, for nobody yet: palaver account create {you}, then admins = ["{you}"] below [general] '
+        f"in {file or 'the configuration'}, then palaver reload"
+    )
 
 
 def pages(addresses: Iterable[str], host: str) -> list[str]:

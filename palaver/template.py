@@ -6,6 +6,7 @@ TEMPLATE = """\
 [general]
 hosts = ["localhost"]            # the domains that have accounts here
 data_dir = "palaver-data"        # below the folder of this file
+# admins = ["you@localhost"]     # accounts that may log in at http://localhost:5280/admin
 # loglevel = "info"              # none, critical, error, warning, notice, info, debug, all
 # log_format = "text"            # or "json"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from palaver.foreground import pages
+from palaver.foreground import administration, pages
 
 
 class PagesTests(SynchronousTestCase):
@@ -18,3 +18,22 @@ class PagesTests(SynchronousTestCase):
     def test_public(self):
         """A port for everybody is at the name of the host."""
         self.assertEqual(pages(["http [::]:443 (TLS)"], "example.org"), ["https://example.org:443/"])
+
+
+class AdministrationTests(SynchronousTestCase):
+    """Where the server is administered."""
+
+    ADDRESS = "http://localhost:5280/admin"
+
+    def test_somebody(self):
+        """Those who may are named, but not all of many."""
+        said = administration(self.ADDRESS, "localhost", ["romeo@localhost"], "palaver.toml")
+        self.assertEqual(said, f"{self.ADDRESS} for romeo@localhost")
+        many = administration(self.ADDRESS, "localhost", ["romeo@localhost"] * 100, "palaver.toml")
+        self.assertLess(len(many), 200)
+
+    def test_nobody(self):
+        """When nobody may, it says what to do."""
+        said = administration(self.ADDRESS, "localhost", [], "palaver.toml")
+        for part in ("account create you@localhost", 'admins = ["you@localhost"]', "palaver.toml", "reload"):
+            self.assertIn(part, said)

@@ -20,7 +20,7 @@ ROMEO = "romeo@example.org"
 class CommandTests(RoomCase):
     """Through the commands, as every interface runs them."""
 
-    def do(self, name: str, **values: Any) -> str:
+    def run_command(self, name: str, **values: Any) -> str:
         """Run a command; gives what a terminal shows."""
         found = commands.named(self.house.host, f"room {name}")
         assert found is not None and found.arguments is not None
@@ -30,20 +30,20 @@ class CommandTests(RoomCase):
     def refusal_of(self, name: str, **values: Any) -> str:
         """Run a command that is refused; gives the condition."""
         with self.assertRaises(StanzaError) as caught:
-            self.do(name, **values)
+            self.run_command(name, **values)
         self.assertTrue(caught.exception.text)
         condition: str = caught.exception.condition
         return condition
 
     def test_life(self) -> None:
         """A room is made with what was asked for, shown, listed and destroyed; its people are told."""
-        said = self.do("create", room="Hall", owner=ROMEO, title="Great hall", members_only=True)
+        said = self.run_command("create", room="Hall", owner=ROMEO, title="Great hall", members_only=True)
         self.assertEqual(said, f"hall@{SERVICE} has been created.")
-        self.assertEqual(self.do("list"), f"hall@{SERVICE} 0 Great hall")
+        self.assertEqual(self.run_command("list"), f"hall@{SERVICE} 0 Great hall")
         self.romeo.send(
             f"<presence to='hall@{SERVICE}/Romeo'><x xmlns='http://jabber.org/protocol/muc'/></presence>"
         )
-        told = self.do("show", room=f"hall@{SERVICE}")
+        told = self.run_command("show", room=f"hall@{SERVICE}")
         for part in (
             "romeo@example.org/home",
             "Romeo moderator",
@@ -51,18 +51,18 @@ class CommandTests(RoomCase):
             "owners: romeo@example.org",
         ):
             self.assertIn(part, told)
-        self.assertEqual(self.do("list", find="all"), f"hall@{SERVICE} 1 Great hall")
+        self.assertEqual(self.run_command("list", find="all"), f"hall@{SERVICE} 1 Great hall")
         self.quiet()
-        self.do("destroy", room="hall", reason="Banished", alternate=f"cellar@{SERVICE}")
+        self.run_command("destroy", room="hall", reason="Banished", alternate=f"cellar@{SERVICE}")
         (gone,) = self.romeo.take()
         self.assertIn("Banished", gone.toXml())
         self.assertIn(f"cellar@{SERVICE}", gone.toXml())
-        self.assertEqual(self.do("list"), "")
+        self.assertEqual(self.run_command("list"), "")
         self.assertEqual(self.refusal_of("show", room="hall"), "item-not-found")
 
     def test_wrong(self) -> None:
         """What is there, is not there, or is no room of this service is refused with a sentence."""
-        self.do("create", room="hall", owner=ROMEO)
+        self.run_command("create", room="hall", owner=ROMEO)
         for name, values, condition in (
             ("create", {"room": "hall", "owner": ROMEO}, "conflict"),
             ("create", {"room": "a b", "owner": ROMEO}, "bad-request"),
@@ -74,7 +74,7 @@ class CommandTests(RoomCase):
             ("destroy", {"room": "hall", "alternate": "@@"}, "bad-request"),
         ):
             self.assertEqual(self.refusal_of(name, **values), condition, values)
-        self.assertIn("hall", self.do("list"))
+        self.assertIn("hall", self.run_command("list"))
 
     def test_permission(self) -> None:
         """Only administrators run them."""
@@ -85,9 +85,9 @@ class CommandTests(RoomCase):
     def test_pages(self) -> None:
         """Stored rooms and passing ones come in one order, each once, whatever the size of a page."""
         for name in ("a", "c", "e", "g"):
-            self.do("create", room=name, owner=ROMEO)
+            self.run_command("create", room=name, owner=ROMEO)
         for name in ("b", "d", "h"):
-            self.do("create", room=name, owner=ROMEO, persistent=False)
+            self.run_command("create", room=name, owner=ROMEO, persistent=False)
         for name in ("a", "c", "e", "g"):
             self.service.forget(self.service.rooms[name])
         self.patch(about, "NAMES_READ", 2)
@@ -104,7 +104,7 @@ class CommandTests(RoomCase):
     def test_long_search(self) -> None:
         """A search that finds little stops after a while, and says behind which room it goes on."""
         for name in ("a", "b", "c", "d", "hall"):
-            self.do("create", room=name, owner=ROMEO)
+            self.run_command("create", room=name, owner=ROMEO)
         self.patch(about, "NAMES_READ", 1)
         self.patch(about, "MAX_SEARCHED", 3)
         found, after = now(about.page(self.service, "hall", "", 10))
@@ -115,25 +115,25 @@ class CommandTests(RoomCase):
     def test_tombstones(self) -> None:
         """What is left of a room that is gone is no room."""
         self.service.tombstone_s = 1000
-        self.do("create", room="hall", owner=ROMEO)
-        self.do("destroy", room="hall")
-        self.assertEqual(self.do("list"), "")
+        self.run_command("create", room="hall", owner=ROMEO)
+        self.run_command("destroy", room="hall")
+        self.assertEqual(self.run_command("list"), "")
         self.service.rooms.clear()
-        self.assertEqual(self.do("list"), "")
+        self.assertEqual(self.run_command("list"), "")
 
     def test_storage(self) -> None:
         """A room that cannot be read is an error, and no missing room."""
-        self.do("create", room="hall", owner=ROMEO)
+        self.run_command("create", room="hall", owner=ROMEO)
         self.service.rooms.clear()
         self.service.store.storage = FaultyStorage(self.house.storage)
         self.service.store.storage.reads.fail()
         with self.assertRaises(StorageError):
-            self.do("list")
+            self.run_command("list")
 
     def test_secret(self) -> None:
         """A room's password is told to nobody."""
         now(self.service.create("hall", ROMEO, {"passwordprotectedroom": True, "roomsecret": "swordfish"}))
-        self.assertNotIn("swordfish", self.do("show", room="hall"))
+        self.assertNotIn("swordfish", self.run_command("show", room="hall"))
 
     def test_off(self) -> None:
         """The commands go with the module."""

@@ -111,10 +111,8 @@ def _form(visit: Visit, command: Command, asked: Form, given: forms.Given) -> Ht
     if command.harm:
         box = void("input", type="checkbox", name="sure", value="yes", required=True)
         sure = [tag("p", command.harm, class_="harm"), tag("label", box, "I am sure", class_="check")]
-    told = tag("p", command.run.__doc__.strip().partition("\n")[0]) if command.run.__doc__ else Html()
     return tag(
         "section",
-        told,
         tag(
             "form",
             visit.pages.signin.hidden(visit.login),

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 
-from palaver.interfaces import IDomains
+from twisted.plugin import getPlugins
+
+from palaver.interfaces import IDomains, IModuleMaker
 from palaver.routing.domains import Added
 from palaver.web.admin.frame import Visit, address, button, framed, link, section, table
 from palaver.web.pages.html import Html, facts, tag
@@ -15,10 +18,7 @@ MAX_ADDED = 200
 async def show(visit: Visit) -> bytes:
     """Show it; nothing is changed here, that is what the configuration is for."""
     host = visit.host
-    rows = [
-        (tag("code", name), (type(module).__doc__ or "").strip().partition("\n")[0])
-        for name, module in sorted(host.modules.items())
-    ]
+    rows = [(tag("code", name), _summaries().get(name, "")) for name in sorted(host.modules)]
     told = facts(
         ("Domain", tag("code", host.domain)),
         ("Administrators", ", ".join(sorted(host.admins)) or "none by the configuration"),
@@ -27,6 +27,12 @@ async def show(visit: Visit) -> bytes:
     if visit.everywhere:
         parts.append(section("Domains of the server", _domains(visit)))
     return framed(visit, "Modules", *parts)
+
+
+@cache
+def _summaries() -> dict[str, str]:
+    """Give what each module does, by name; those of an embedding application have nothing to say."""
+    return {maker.name: maker.summary for maker in getPlugins(IModuleMaker)}
 
 
 def _domains(visit: Visit) -> Html:

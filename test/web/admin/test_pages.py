@@ -243,7 +243,7 @@ class ModuleTests(AdminCase):
         await self.command("domain add", domain="mantua.example")
         juliet = await self.entered()
         text = await self.page(juliet, "/localhost/modules")
-        for part in ("mod_admin_web", "Lets administrators work in a browser", "mantua.example", "sleeps"):
+        for part in ("mod_admin_web", "Administration in a browser", "mantua.example", "sleeps"):
             self.assertIn(part, text)
         text = await self.page(juliet, "/verona.example/modules")
         self.assertIn("of the configuration", text)
