@@ -20,17 +20,17 @@ Given = Mapping[str, Sequence[str]]
 def submitted(request: Any, form: Form) -> dict[str, list[str]]:
     """Give the values of a posted form by field; a box that is not ticked counts as false.
 
-    What is not UTF-8 or too long for any field is left out.
+    What is not UTF-8 or too long for any field is left out, and so is an empty one, which browsers send too.
     """
     found = {}
     for one in form.fields.values():
         texts = map(_text, request.args.get(one.var.encode(), []))
-        values = [text for text in texts if text is not None]
+        values = [text for text in texts if text]
         if one.fieldType == "boolean":
             values = ["1" if values else "0"]
         elif one.fieldType in MULTI:
             values = [line for value in values for line in value.splitlines()]
-        if values or one.var.encode() in request.args:
+        if values:
             found[one.var] = values
     return found
 

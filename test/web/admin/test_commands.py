@@ -58,6 +58,16 @@ class CommandTests(AdminCase):
         self.assertIn("nurse@localhost</textarea>", text)
         self.assertTrue(await self.host.accounts.exists("nurse"))
 
+    async def test_left_empty(self) -> None:
+        """Fields that may be left empty are, though browsers send them all."""
+        juliet = await self.entered()
+        fields: dict[str, Any] = {"accountjid": "tybalt@localhost", "password": "rats", "password-verify": ""}
+        await self.run_command(juliet, "account create", **fields)
+        await self.run_command(juliet, "account create", status=400, **{**fields, "password-verify": "cats"})
+        fields = {"username": "", "accountjid": "", "uses": "2", "lifetime": ""}
+        await self.run_command(juliet, "invite create", **fields)
+        await self.run_command(juliet, "admins edit", adminjids="")
+
     async def test_several(self) -> None:
         """A field takes several values, one each line."""
         juliet = await self.entered()
