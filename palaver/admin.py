@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic.fields import FieldInfo
+
 from palaver import jid, log
 from palaver.commands import command as commands
 from palaver.commands import lines, typed
@@ -40,7 +42,8 @@ async def run(server: Server, request: Request) -> str:
     """Run the command ``command`` of a request and give a text for people. Raises `Refused`.
 
     ``jid`` is the account that it is about; ``host`` the host, where there is no account (without
-    either it is every host); the rest are the command's arguments by name.
+    either it is every host); the rest are the command's arguments by name, or ``fields`` has them as
+    lists of texts by the fields of its form. An empty command gives those there are.
     """
     if request["command"] in ONCE:
         return await _run_on(next(iter(server.hosts.values())), request)
@@ -55,6 +58,8 @@ async def run(server: Server, request: Request) -> str:
 
 async def _run_on(host: Host, request: Request) -> str:
     name = request["command"]
+    if not name:
+        return "\n".join(sorted({_usage(each) for each in (*ALWAYS.values(), *commands.commands(host))}))
     command = ALWAYS.get(name) or commands.named(host, name)
     if command is None:
         raise Refused(f"There is no command {name!r} on {host.domain}; its module may be off.")
@@ -80,12 +85,31 @@ def _arguments(command: Command, request: Request) -> Arguments | None:
     model = command.arguments
     if model is None:
         return None
+    if "fields" in request:
+        fields = [_field(name, info) for name, info in model.model_fields.items()]
+        for unknown in sorted(request["fields"].keys() - set(fields)):
+            raise Refused(f"{command.name} takes no {unknown}; it takes: {', '.join(fields)}.")
+        return typed.read(model, request["fields"])
     others = {name: value for name, value in request.items() if name not in ("command", "host", "jid")}
     values = {name: value for name, value in others.items() if value is not None}
     if "jid" in request:
         plural = "accountjids" in model.model_fields
         values["accountjids" if plural else "accountjid"] = [request["jid"]] if plural else request["jid"]
     return typed.check(model, values)
+
+
+def _usage(command: Command) -> str:
+    """Give a command's words and what it takes."""
+    fields = command.arguments.model_fields if command.arguments is not None else {}
+    taken = [
+        f"{_field(name, info)}=" if info.is_required() else f"[{_field(name, info)}=]"
+        for name, info in fields.items()
+    ]
+    return " ".join((command.name, *taken))
+
+
+def _field(name: str, info: FieldInfo) -> str:
+    return info.alias or name
 
 
 async def reload(palaver: Palaver) -> None:

@@ -1,4 +1,4 @@
-"""The ``palaver`` command: start, init, check, account, invite, rest-token, status, reload, storage upgrade.
+"""The ``palaver`` command: start, init, check, status, reload, storage upgrade, and what administrators do.
 
 Exit status: 0 done; 1 it failed; 2 wrong usage or a wrong configuration. What went
 wrong is said in a sentence on standard error.
@@ -77,6 +77,14 @@ def _parser() -> argparse.ArgumentParser:
     _add_invites(add, commands.add_parser("invite", help="Make, list and delete links for new accounts."))
     _add_tokens(
         add, commands.add_parser("rest-token", help="Make and remove tokens for programs that use REST.")
+    )
+    command = add("run", run_command, "Run any command of a host; without one: list them.")
+    command.add_argument("host", metavar="HOST")
+    command.add_argument(
+        "words",
+        nargs="*",
+        metavar="WORD",
+        help="of the command, and FIELD=VALUE for what it takes: room create room=hall owner=you@HOST",
     )
     storage = commands.add_parser("storage", help="Look after the storage.").add_subparsers(
         required=True, metavar="COMMAND"
@@ -250,6 +258,17 @@ def rest_token(options: argparse.Namespace) -> None:
     """Do something with tokens, like `account`."""
     names = ("command", "host", "name", "scope")
     _run(options, {name: getattr(options, name, None) for name in names})
+
+
+def run_command(options: argparse.Namespace) -> None:
+    """Run any command, like `account`."""
+    words = [word for word in options.words if "=" not in word]
+    fields: dict[str, list[str]] = {}
+    for word in options.words:
+        name, sign, value = word.partition("=")
+        if sign:
+            fields.setdefault(name, []).append(value)
+    _run(options, {"command": " ".join(words), "host": options.host, "fields": fields})
 
 
 def _run(options: argparse.Namespace, request: dict[str, Any]) -> None:

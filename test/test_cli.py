@@ -194,6 +194,26 @@ class StoredTests(CommandCase):
         self.assertEqual(status, 1)
         self.assertIn("uses", err)
 
+    def test_any_command(self):
+        """`palaver run` runs what a host's modules have, with the fields of its form, and lists them."""
+        self.assertEqual(self.run_apart("account", "create", "juliet@localhost", stdin="secret\n")[0], 0)
+        status, out, _ = self.run_apart("run", "localhost")
+        self.assertEqual(status, 0)
+        self.assertIn("room create room= owner= [title=]", out)
+        made = ("room", "create", "room=hall", "owner=juliet@localhost", "title=Great hall", "public=0")
+        said = "hall@muc.localhost has been created.\n"
+        self.assertEqual(self.run_apart("run", "localhost", *made), (0, said, ""))
+        listed = self.run_apart("run", "localhost", "room", "list", "find=hall")
+        self.assertEqual(listed, (0, "hall@muc.localhost 0 Great hall\n", ""))
+        for words, said in (
+            (("room", "list", "seek=hall"), "room list takes no seek; it takes: find, after, limit.\n"),
+            (("room", "burn"), "There is no command 'room burn' on localhost; its module may be off.\n"),
+        ):
+            self.assertEqual(self.run_apart("run", "localhost", *words), (1, "", said))
+        status, _, err = self.run_apart("run", "localhost", "room", "create", "room=hall")
+        self.assertEqual(status, 1)
+        self.assertIn("owner", err)
+
     def test_the_pipeline_is_printed(self):
         """`palaver check --pipeline` shows who handles which stanza, and leaves nothing behind."""
         status, out, _ = self.run_apart("check", "--pipeline")
