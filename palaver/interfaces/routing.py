@@ -130,6 +130,9 @@ class IComponents(Interface):
     def watch(connected):
         """Call ``connected(domain)`` for each that connects or starts; gives the function that ends it."""
 
+    def is_away(domain):
+        """Tell whether a domain is that of another program which is not connected."""
+
 
 class IDomains(Interface):
     """Domains that are added to a running server, stored instead of written into its configuration.

@@ -51,6 +51,7 @@ TABLE: dict[Direction, dict[str, tuple[str, ...]]] = {
         "rules": ("mod_amp",),
         "archive": ("mod_mam",),
         "copy": ("mod_carboncopy",),
+        "notice": ("mod_privilege",),
     },
     # a stanza for a local account, before its sessions are chosen
     Direction.TO_USER: {

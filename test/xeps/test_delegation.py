@@ -10,6 +10,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.words.xish import domish
 
 from palaver.entities.delegations import NS_DELEGATION, REST_OF_INFO, REST_OF_ITEMS
+from palaver.entities.permissions import NS_PRIVILEGE
+from palaver.errors import StanzaError
 from palaver.interfaces import IComponents
 from palaver.modules import BARE, HOST, SELF, Module, iq
 from palaver.routing.disco import NS_INFO, NS_ITEMS
@@ -21,7 +23,7 @@ from palaver.tree import parse_element
 from palaver.xeps import delegation
 from palaver.xeps.delegation import Delegation
 from palaver.xeps.disco import ServiceDiscovery
-from palaver.xeps.privilege import NS_PRIVILEGE, Privilege
+from palaver.xeps.privilege import Privilege
 from palaver.xeps.roster import Roster
 
 NS = "urn:example:notes"
@@ -483,7 +485,7 @@ class PublishedNodes:
     async def node_info(self, request: Stanza, node: str) -> bytes:
         """See Disco.add_account_nodes."""
         if node != "mine":
-            raise delegation.StanzaError("forbidden" if node == "closed" else "item-not-found")
+            raise StanzaError("forbidden" if node == "closed" else "item-not-found")
         return f"<query xmlns='{NS_INFO}' node='mine'/>".encode()
 
     node_items = node_info
@@ -510,8 +512,10 @@ class RestTests(Case):
         outer, inner = self.ask(self.query(NS_INFO, "urn:xmpp:microblog:0"))
         self.assertEqual(inner.query["node"], "urn:xmpp:microblog:0")
         self.answer(outer, self.result(inner, f"<query xmlns='{NS_INFO}' node='urn:xmpp:microblog:0'/>"))
-        (node,) = self.romeo.take()
-        self.assertEqual((node["from"], node.query["node"]), ("romeo@example.org", "urn:xmpp:microblog:0"))
+        (answer,) = self.romeo.take()
+        self.assertEqual(
+            (answer["from"], answer.query["node"]), ("romeo@example.org", "urn:xmpp:microblog:0")
+        )
         # Items, and nodes of the host, are another matter.
         self.romeo.send(self.query(NS_ITEMS, "x"))
         self.romeo.send(self.query(NS_INFO, "x", "example.org"))
@@ -561,7 +565,7 @@ class OptionTests(SynchronousTestCase):
 
     def test_namespaces(self) -> None:
         """The protocol's own namespace is not delegated, nor is nothing; special ones have no attributes."""
-        for wrong in (
+        lists: tuple[list[Any], ...] = (
             [NS_DELEGATION],
             [f"{NS_DELEGATION}::urn:x"],
             [""],
@@ -570,13 +574,14 @@ class OptionTests(SynchronousTestCase):
             [{"attributes": ["node"]}],
             [{"namespace": "urn:x", "attribute": ["node"]}],
             [1],
+        )
+        for wrong in (
+            *({"managing_entities": {GATEWAY: {"delegations": wrong}}} for wrong in lists),
+            {"managing_entities": {"a b": {"delegations": ["urn:x"]}}},
+            {"timeout": 0},
         ):
             with self.assertRaises(ValidationError, msg=str(wrong)):
-                Delegation.Settings(managing_entities={GATEWAY: {"delegations": wrong}})
-        with self.assertRaises(ValidationError):
-            Delegation.Settings(managing_entities={"a b": {"delegations": ["urn:x"]}})
-        with self.assertRaises(ValidationError):
-            Delegation.Settings(timeout=0)
+                Delegation.Settings.model_validate(wrong)
 
     def test_twice(self) -> None:
         """A namespace has one service."""

@@ -159,6 +159,11 @@ class Directory:
         self._watchers.append(connected)
         return lambda: self._watchers.remove(connected)
 
+    def is_away(self, domain: str) -> bool:
+        """See IComponents."""
+        service = self._services.get(domain)
+        return service is not None and service.stream is None
+
     def _conflict_behaviour(self, domain: str, listener: ComponentListener) -> str:
         table = self.tables.get(domain)
         own = table.conflict_behaviour if table is not None else None
