@@ -340,7 +340,7 @@ privilege = ModuleMaker(
     "mod_privilege",
     f"{_XEPS}.privilege.Privilege",
     "Services that the configuration names act for accounts: rosters, messages, requests, presence",
-    (Xep(356, "0.4.1", "partial"),),
+    (Xep(356, "0.4.1"),),
     default=False,
 )
 pubsub = ModuleMaker(
