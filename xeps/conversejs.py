@@ -26,8 +26,8 @@ class ConverseJsSettings(Settings):
     url: str | None = Field(
         default=None,
         pattern=r"^https?://[^?#\s]+$",
-        description="The address of a `dist` elsewhere, such as one at cdn.conversejs.org; whoever serves it "
-        "can read along.",
+        description="The address of a `dist` elsewhere, which lets other sites load modules; whoever serves "
+        "it can read along.",
     )
     script: str = Field(default="converse.min.js", description="The script in there.")
     css: str = Field(default="converse.min.css", description="The style sheet in there.")
@@ -40,8 +40,9 @@ class ConverseJsSettings(Settings):
     def _one_place(self) -> ConverseJsSettings:
         if self.folder is not None and self.url is not None:
             raise ValueError("Converse.js is in a folder or at an address, not both")
-        if self.folder is not None and not (self.folder / self.script).is_file():
-            raise ValueError(f"there is no file {self.folder / self.script}")
+        for name in (self.script, self.css):
+            if self.folder is not None and not (self.folder / name).is_file():
+                raise ValueError(f"there is no file {self.folder / name}")
         return self
 
 

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import re
+import socket
+import threading
 import time
+import urllib.request
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
 
 from palaver.test.peers.browser import PHONE, Browser, Relay
 from palaver.test.peers.case import PeerCase
 from palaver.test.peers.npm import installed
-from palaver.test.peers.peer import PASSWORD, need
+from palaver.test.peers.peer import PASSWORD, need, wait_for
+from palaver.test.peers.server import LOOPBACK
+from palaver.web.status.icons import draw
 
-HTTP = re.compile(r"http 127\.0\.0\.1:(\d+)")
+ROOM = "verona@muc.localhost"
 # Beyond the pings and the first tries to reconnect of Converse.js.
 CUT_S = 10
 
@@ -26,11 +33,15 @@ class ConverseCase(PeerCase):
         """Start the server, the wire and the browser."""
         need("npm", "chromium", "chromedriver")
         folder = installed(Path(__file__).with_name("converse"))
+        with socket.socket() as probe:
+            probe.bind((LOOPBACK, 0))
+            self.http_port: int = probe.getsockname()[1]
         self.config = {
-            "listen": {"http": [{"port": 0}]},
+            "listen": {"http": [{"interface": LOOPBACK, "port": self.http_port}]},
             "modules": {
+                "mod_http_upload": {"base_url": f"http://localhost:{self.http_port}"},
                 "mod_conversejs": {
-                    "folder": str(folder / "node_modules/converse.js/dist"),
+                    **self.place(folder / "node_modules/converse.js/dist"),
                     "options": {"loglevel": "warn", **self.chat_options},
                 },
                 "mod_register": {"allow_registration": False},
@@ -38,11 +49,13 @@ class ConverseCase(PeerCase):
             },
         }
         super().setUp()
-        found = HTTP.search(self.server.log())
-        assert found is not None
-        self.relay = Relay(int(found[1]))
+        self.relay = Relay(self.http_port)
         self.addCleanup(self.relay.close)
         self.address = f"http://localhost:{self.relay.port}"
+
+    def place(self, folder: Path) -> dict[str, str]:
+        """Give the option that says where Converse.js is."""
+        return {"folder": str(folder)}
 
     def browser(self, **options: Any) -> Browser:
         """Give a window; it is closed after the test."""
@@ -137,6 +150,104 @@ class WebSocketTests(ConverseCase):
             self.say(browser, f"here again {number}")
             romeo.expect_message(juliet, f"here again {number}")
         browser.picture("chat-after-reload-and-cuts")
+
+
+class RoomTests(ConverseCase):
+    """Rooms and files."""
+
+    chat_options: ClassVar[dict[str, Any]] = {"muc_nickname_from_jid": True}
+
+    def test_room(self) -> None:
+        """In a room messages go both ways."""
+        romeo = self.enter(self.slixmpp(self.account("romeo")))
+        romeo.xmpp.register_plugin("xep_0045")
+        said: list[str] = []
+        romeo.xmpp.add_event_handler("groupchat_message", lambda message: said.append(message["body"]))
+        romeo.call(romeo.xmpp["xep_0045"].join_muc_wait, ROOM, "Romeo", timeout=10)
+        form = romeo.call(romeo.xmpp["xep_0045"].get_room_config, ROOM)
+        form["type"] = "submit"
+        romeo.call(romeo.xmpp["xep_0045"].set_room_config, ROOM, form)
+        browser = self.browser()
+        self.log_in(browser, self.account("juliet"))
+        browser.driver.execute_script(f"location.hash = '#converse/room?jid={ROOM}'")
+        browser.expect("juliet")
+        self.say(browser, "Ay me")
+        wait_for(lambda: "Ay me" in said, "what Juliet said")
+        romeo.call(romeo.xmpp.send_message, ROOM, "She speaks", mtype="groupchat")
+        browser.expect("She speaks")
+        browser.picture("room")
+
+    def test_picture(self) -> None:
+        """A picture that somebody sends is shown to the sender, and the other one gets it whole."""
+        romeo = self.enter(self.slixmpp(self.account("romeo")))
+        juliet = self.account("juliet")
+        browser = self.browser()
+        self.log_in(browser, juliet)
+        self.talk_to(browser, romeo.jid)
+        path = Path(self.mktemp()).with_suffix(".png").resolve()
+        path.write_bytes(draw("online"))
+        bodies: list[str] = []
+        romeo.xmpp.add_event_handler("message", lambda message: bodies.append(message["body"]))
+        browser.find("converse-chat-toolbar .fileupload").send_keys(str(path))
+        wait_for(lambda: next((body for body in bodies if "/upload/" in body), None), "the address")
+        address = next(body for body in bodies if "/upload/" in body)
+        with urllib.request.urlopen(address, timeout=10) as answer:
+            self.assertEqual(answer.read(), draw("online"))
+        picture = browser.find(f"converse-chat-message img[src*='{address.rpartition('/')[2]}']")
+        width = "return arguments[0].naturalWidth"
+        browser.wait(lambda: browser.driver.execute_script(width, picture) > 0, "the picture")
+        browser.picture("chat-picture")
+        self.assertEqual(browser.errors(), [])
+
+    def test_nothing_from_elsewhere(self) -> None:
+        """The page loads nothing from any other server by itself."""
+        browser = self.browser()
+        browser.open(f"{self.address}/chat")
+        browser.find("converse-login-form")
+        browser.picture("chat-login")
+        self.log_in(browser, self.account("juliet"))
+        loaded = browser.driver.execute_script(
+            "return performance.getEntriesByType('resource').map(each => each.name)"
+        )
+        self.assertTrue(loaded)
+        self.assertEqual(
+            [name for name in loaded if not name.startswith((self.address, "data:", "blob:"))], []
+        )
+
+
+class FromElsewhere(SimpleHTTPRequestHandler):
+    """Files for the pages of any site."""
+
+    def end_headers(self) -> None:
+        """Let them load modules from here."""
+        self.send_header("Access-Control-Allow-Origin", "*")
+        super().end_headers()
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Say nothing."""
+
+
+class ElsewhereTests(ConverseCase):
+    """Converse.js from another site."""
+
+    def place(self, folder: Path) -> dict[str, str]:
+        """Serve it there."""
+        server = ThreadingHTTPServer((LOOPBACK, 0), partial(FromElsewhere, directory=str(folder)))
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        threading.Thread(target=server.serve_forever, name="elsewhere", daemon=True).start()
+        return {"url": f"http://{LOOPBACK}:{server.server_port}"}
+
+    def test_messages(self) -> None:
+        """The policy of the page lets in what the program needs."""
+        romeo = self.enter(self.slixmpp(self.account("romeo")))
+        juliet = self.account("juliet")
+        browser = self.browser()
+        self.log_in(browser, juliet)
+        self.talk_to(browser, romeo.jid)
+        self.say(browser, "from afar")
+        romeo.expect_message(juliet, "from afar")
+        self.assertEqual(browser.errors(), [])
 
 
 class BoshTests(ConverseCase):

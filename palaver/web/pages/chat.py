@@ -32,6 +32,8 @@ converse.plugins.add("palaver", {
     const resumable = () => _converse.session.save("smacks_resumed", false);
     _converse.api.listen.on("connected", resumable);
     _converse.api.listen.on("reconnected", resumable);
+    // Its footer has pictures of elsewhere.
+    _converse.api.elements.define("converse-footer", class extends HTMLElement {});
   },
 });
 options.whitelisted_plugins = [...(options.whitelisted_plugins ?? []), "palaver"];

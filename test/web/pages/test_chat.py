@@ -29,6 +29,7 @@ class FolderTests(PageCase):
         folder = Path(tempfile.mkdtemp(dir=".")).resolve()
         (folder / "dist/sounds").mkdir(parents=True)
         (folder / "dist/converse.min.js").write_text("// chat")
+        (folder / "dist/converse.min.css").write_text("")
         (folder / "secret.txt").write_text("do not read")
         type(self).modules = {
             "mod_conversejs": {"folder": str(folder / "dist"), "options": {"theme": "</script><b>"}}
@@ -112,5 +113,13 @@ class OptionTests(SynchronousTestCase):
 
     def test_wrong(self) -> None:
         """A folder that has no Converse.js, and two places at once, are refused at the start."""
-        for wrong in ({"folder": "/nonexistent"}, {"url": "ftp://x"}, {"url": "https://x", "folder": "/"}):
+        half = Path(self.mktemp())
+        half.mkdir()
+        (half / "converse.min.js").touch()
+        for wrong in (
+            {"folder": "/nonexistent"},
+            {"folder": str(half)},
+            {"url": "ftp://x"},
+            {"url": "https://x", "folder": "/"},
+        ):
             self.assertRaises(ValidationError, ConverseJsSettings.model_validate, wrong)
