@@ -152,7 +152,7 @@ class DayTests(AdminCase):
         self.press(browser, RETURN, TAB)
         self.assertEqual(browser.driver.switch_to.active_element.text, "localhost")
         self.press(browser, RETURN)
-        browser.expect("1 accounts")
+        browser.expect("1 in all")
 
     def press(self, browser: Browser, *keys: str) -> None:
         """Type wherever the focus is."""

@@ -7,8 +7,9 @@ from http import HTTPStatus
 from palaver import jid
 from palaver.auth.accounts import NotSupported
 from palaver.commands.accounts import SomeAccounts
+from palaver.commands.admins import is_admin
 from palaver.commands.reports import OneAccount, Statistics, last_logins, statistics
-from palaver.jid import InvalidJID
+from palaver.jid import JID, InvalidJID
 from palaver.web.admin import commands
 from palaver.web.admin.frame import (
     NOTHING,
@@ -51,7 +52,7 @@ async def listing(visit: Visit) -> bytes:
         for local in shown
     ]
     found = table(("Name", "Sessions", "State"), rows, "There is no such account.")
-    count = tag("p", f"{len(names):,} accounts", class_="soft")
+    count = tag("p", f"{len(names):,} in all", class_="soft")
     find = search(visit, "A part of the name")
     return framed(visit, "Accounts", top, count, find, tag("section", found), more)
 
@@ -79,7 +80,7 @@ async def show(visit: Visit) -> bytes:
         ("State", "locked out" if locked else "may log in"),
         ("Away since", await _last(visit, bare)),
         ("Contacts", await _contacts(visit, bare)),
-        ("Administrator", "yes" if bare in host.admins else "not by the configuration"),
+        ("Administrator", "yes" if await is_admin(host, JID(local, host.domain, "")) else "no"),
     )
     sessions = list(user.sessions.values()) if user is not None else []
     actions = [

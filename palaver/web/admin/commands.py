@@ -12,6 +12,7 @@ from palaver.commands.domains import DOMAINS
 from palaver.commands.reports import REPORTS
 from palaver.errors import StanzaError
 from palaver.forms import Form
+from palaver.log import Log
 from palaver.web.admin import forms
 from palaver.web.admin.frame import PageError, Visit, button, framed, link, section, slug
 from palaver.web.pages.html import Html, tag, void
@@ -20,6 +21,8 @@ from palaver.web.rest.routes import refused
 # Which page shows what commands of these first words change.
 PAGES = {"account": "accounts", "room": "rooms", "invite": "invitations", "domain": "modules"}
 GROUPS = "Others"
+
+log = Log("administration")
 
 
 async def offered(call: Call) -> list[Command]:
@@ -73,6 +76,8 @@ async def run(visit: Visit) -> bytes:
     except StanzaError as error:
         refusal = refused(error)
         return _again(visit, command, asked, given, refusal.detail, refusal.status)
+    # What it was given is not logged: passwords may be among that.
+    log.info("web-command", command=command.name, by=visit.login.account.bare, host=visit.host.domain)
     if not isinstance(answer, Done):
         sentence = "This command asks in several steps; run it with a client."
         raise PageError(HTTPStatus.NOT_IMPLEMENTED, sentence)

@@ -33,6 +33,7 @@ td { overflow-wrap: anywhere; vertical-align: top; } caption { text-align: left;
   thead { position: absolute; left: -999rem; }
   table, tbody, tr, td { display: block; }
   tr { border-bottom: 2px solid var(--line); padding: .4rem 0; } td { border: 0; padding: .1rem 0; }
+  td:empty { display: none; }
   td[data-label]::before { content: attr(data-label) ": "; color: var(--soft); }
 }
 """

@@ -7,6 +7,7 @@ from functools import cache
 
 from twisted.plugin import getPlugins
 
+from palaver.commands.admins import all_admins
 from palaver.interfaces import IDomains, IModuleMaker
 from palaver.routing.domains import Added
 from palaver.web.admin.frame import Visit, address, button, framed, link, section, table
@@ -21,7 +22,7 @@ async def show(visit: Visit) -> bytes:
     rows = [(tag("code", name), _summaries().get(name, "")) for name in sorted(host.modules)]
     told = facts(
         ("Domain", tag("code", host.domain)),
-        ("Administrators", ", ".join(sorted(host.admins)) or "none by the configuration"),
+        ("Administrators", ", ".join(await all_admins(host)) or "none"),
     )
     parts = [section("Host", told), section("Modules", table(("Module", "What it does"), rows, "None."))]
     if visit.everywhere:

@@ -29,7 +29,7 @@ async def listing(visit: Visit) -> bytes:
         session.jid.full: session for user in visit.host.users.values() for session in user.sessions.values()
     }
     shown, more = sliced(visit, sorted(found))
-    count = tag("p", f"{len(found):,} sessions", class_="soft")
+    count = tag("p", f"{len(found):,} in all", class_="soft")
     listed = session_table(visit, [found[full] for full in shown])
     find = search(visit, "A part of the address")
     return framed(visit, "Sessions", count, find, tag("section", listed), more)

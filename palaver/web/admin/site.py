@@ -95,6 +95,8 @@ class AdminPages(Resource):
     async def _page(self, visit: Visit, method: str, segments: tuple[str, ...]) -> bytes:
         if not segments and method == "GET":
             return await overview.show(visit)
+        if len(segments) == 1 and segments[0] in visit.hosts:
+            segments = (segments[0], "accounts")
         try:
             domain, name, *rest = segments if len(segments) > 1 else ("", "")
             host = visit.hosts.get(domain)

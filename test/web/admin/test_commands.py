@@ -13,6 +13,7 @@ from palaver.errors import StorageError
 from palaver.interfaces import IRooms
 from palaver.test.web.admin.case import ROMEO, AdminCase
 from palaver.test.web.pages.visitor import key_of
+from palaver.web.admin import commands as web_commands
 
 
 class CommandTests(AdminCase):
@@ -158,6 +159,16 @@ class CommandTests(AdminCase):
         text = await self.page(juliet, "/localhost/commands/room-create")
         self.assertIn('name="persistent" value="1" checked', text)
         self.assertNotIn('name="members_only" value="1" checked', text)
+
+    async def test_log(self) -> None:
+        """Who ran what is logged, without what was given."""
+        juliet = await self.entered()
+        with mock.patch.object(web_commands, "log") as noted:
+            fields: dict[str, Any] = {"accountjid": "tybalt@localhost", "password": "swordfish"}
+            await self.run_command(juliet, "account create", **fields)
+        noted.info.assert_called_once_with(
+            "web-command", command="account create", by="juliet@localhost", host="localhost"
+        )
 
     async def test_unknown(self) -> None:
         """There is no page for a command that there is not, nor for one of several steps an outcome."""

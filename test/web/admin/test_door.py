@@ -103,6 +103,29 @@ class DoorTests(AdminCase):
             self.assertIn("storage", await self.page(visitor, "/localhost/accounts", 503))
         await self.page(visitor, "/localhost/accounts")
 
+    async def test_odd_addresses(self) -> None:
+        """What is no page's address shows none, however odd it is; a host's own shows its accounts."""
+        visitor = await self.entered()
+        for path in (
+            "/%00",
+            "/..",
+            "/../..",
+            "/localhost/accounts/%00",
+            "/localhost/accounts/../sessions",
+            "/localhost/commands/%2e%2e",
+            "/localhost/sessions/romeo",
+            "/localhost/sessions/romeo/" + "x" * 3000,
+            "/localhost/rooms/%e2%80%ae",
+            "/" + "a/" * 40,
+            "/style.css/x",
+            "/xn--localhost/accounts",
+        ):
+            self.assertEqual((await visitor.get(f"/admin{path}")).status, 404, path)
+        self.assertIn("New account", await self.page(visitor, "/localhost"))
+        for query in ("?find=%ff", "?after=%00&find=%00", "?find=a&find=b", "?find=" + "x" * 5000):
+            for name in ("accounts", "sessions", "rooms"):
+                await self.page(visitor, f"/localhost/{name}{query}")
+
     async def test_start_page(self) -> None:
         """The start page leads there."""
         self.assertIn('href="/admin"', (await self.visitor().get("/")).text)
