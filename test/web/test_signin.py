@@ -19,11 +19,12 @@ from palaver.test.served import PASSWORD
 from palaver.test.web.bosh import Answer
 from palaver.test.web.pages.case import PageCase
 from palaver.test.web.pages.visitor import Visitor, key_of
-from palaver.web import signin
+from palaver.web import logins, signin
 from palaver.web.interfaces import IWeb
+from palaver.web.logins import Logins
 from palaver.web.pages.html import document, show, tag
 from palaver.web.pages.respond import given, respond
-from palaver.web.signin import Logins, SignIn
+from palaver.web.signin import SignIn
 
 AWAY = {"X_Forwarded_For": "198.51.100.7"}
 BY_HTTPS = {**AWAY, "X_Forwarded_Proto": "https"}
@@ -270,10 +271,9 @@ class StayTests(SignInCase):
     async def test_idle(self) -> None:
         """A login ends when nobody does anything, though the page refreshes itself."""
         visitor = await self.entered()
-        logins = self.web.shared("logins", lambda: None)
         clock = Clock()
         clock.advance(self.host.clock.seconds())
-        logins._clock = clock
+        self.web.shared("logins", lambda: None)._clock = clock
         clock.advance(signin.IDLE_S - 1)
         self.assertEqual((await visitor.get("/inner/live")).status, 200)
         self.assertEqual((await visitor.get("/inner")).status, 200)
@@ -331,13 +331,13 @@ class LoginsTests(SynchronousTestCase):
 
     def test_bounds(self) -> None:
         """One account has so many logins and all together so many; the oldest goes."""
-        logins = Logins(Clock())
-        first, _ = logins.add("page", parse("romeo@localhost"), {})
-        for _ in range(signin.MAX_LOGINS_EACH):
-            last, _ = logins.add("page", parse("romeo@localhost"), {})
-        self.assertEqual(len(logins), signin.MAX_LOGINS_EACH)
-        self.assertIsNone(logins.get("page", first, 1, 1))
-        self.assertIsNotNone(logins.get("page", last, 1, 1))
-        with mock.patch.object(signin, "MAX_LOGINS", signin.MAX_LOGINS_EACH):
-            logins.add("page", parse("juliet@localhost"), {})
-        self.assertEqual(len(logins), signin.MAX_LOGINS_EACH)
+        table = Logins(Clock())
+        first, _ = table.add("page", parse("romeo@localhost"), {})
+        for _ in range(logins.MAX_LOGINS_EACH):
+            last, _ = table.add("page", parse("romeo@localhost"), {})
+        self.assertEqual(len(table), logins.MAX_LOGINS_EACH)
+        self.assertIsNone(table.get("page", first, 1, 1))
+        self.assertIsNotNone(table.get("page", last, 1, 1))
+        with mock.patch.object(logins, "MAX_LOGINS", logins.MAX_LOGINS_EACH):
+            table.add("page", parse("juliet@localhost"), {})
+        self.assertEqual(len(table), logins.MAX_LOGINS_EACH)
