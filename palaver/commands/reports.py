@@ -30,6 +30,19 @@ class HowMany(Arguments):
     )
 
 
+class FindSessions(Arguments):
+    """Which sessions."""
+
+    find: str = Field("", max_length=3071, description="What their addresses have in them; empty: all.")
+    limit: int = Field(100, ge=1, le=10_000, description="How many at most.")
+
+
+class SessionReport(BaseModel):
+    """Sessions."""
+
+    sessions: tuple[str, ...] = Field(description="address, where from and presence, a line each.")
+
+
 class RosterReport(BaseModel):
     """What accounts have as contacts."""
 
@@ -91,6 +104,20 @@ async def statistics(call: Call, given: OneAccount) -> Done:
         onlineresources=tuple(sorted(session.jid.resource for session in sessions)),
     )
     return Done("", found)
+
+
+async def list_sessions(call: Call, given: FindSessions) -> Done:
+    """Give sessions by address."""
+    found = {
+        session.jid.full: session for user in call.host.users.values() for session in user.sessions.values()
+    }
+    wanted = sorted(full for full in found if given.find.lower() in full.lower())[: given.limit]
+    lines = []
+    for full in wanted:
+        stream, presence = found[full].stream, found[full].presence
+        show = "unavailable" if presence is None else str(presence.element.show or "") or "available"
+        lines.append(f"{full} {stream.address if stream is not None and stream.address else '-'} {show}")
+    return Done("", SessionReport(sessions=tuple(lines)))
 
 
 # -- about all -------------------------------------------------------------------------------
@@ -172,6 +199,7 @@ REPORTS = (
     _command("get-user-roster", "account roster", "Rosters of users", get_rosters, SomeAccounts),
     _command("get-user-lastlogin", "account last", "Last logins of users", last_logins, SomeAccounts),
     _command("user-stats", "account stats", "Statistics of a user", statistics, OneAccount),
+    Command("palaver#session-list", "session list", "List sessions", list_sessions, FindSessions),
     *_pair("registered", "get-registered-users-list", _registered),
     *_pair("disabled", "get-disabled-users-list", _disabled),
     *_pair("online", "get-online-users-list", _online),

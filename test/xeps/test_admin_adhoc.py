@@ -9,9 +9,11 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.words.xish import domish
 
 from palaver.auth.accounts import NotSupported
+from palaver.commands import command as commands
+from palaver.commands.command import Call
 from palaver.errors import StorageError
 from palaver.interfaces import IProcess
-from palaver.test.house import Client, House
+from palaver.test.house import Client, House, now
 from palaver.xeps.adhoc import AdHocCommands
 from palaver.xeps.admin_adhoc import ServiceAdministration
 from palaver.xeps.announce import Announce
@@ -199,6 +201,24 @@ class ReportTests(AdministrationCase):
         self.assertEqual(
             found, {"ipaddresses": ["127.0.0.1"], "rostersize": ["0"], "onlineresources": ["orchard"]}
         )
+
+    def test_sessions(self) -> None:
+        """Sessions are listed, found by a part of their address, and so many at most."""
+        self.house.login("romeo", "orchard", "<presence><show>away</show></presence>")
+        self.house.login("nurse", "hall")
+        juliet = "juliet@example.org/orchard 127.0.0.1 available"
+        nurse = "nurse@example.org/hall 127.0.0.1 unavailable"
+        romeo = "romeo@example.org/orchard 127.0.0.1 away"
+        found = commands.named(self.house.host, "session list")
+        assert found is not None and found.arguments is not None
+        for given, lines in (
+            ({}, (juliet, nurse, romeo)),
+            ({"find": "HALL"}, (nurse,)),
+            ({"limit": 1}, (juliet,)),
+        ):
+            call = Call(self.house.host, self.juliet.session.jid)
+            done = now(found.run(call, found.arguments.model_validate(given)))
+            self.assertEqual(done.result.sessions, lines)
 
     def test_counts(self) -> None:
         """Registered, online, active and idle accounts are counted."""

@@ -19,7 +19,13 @@ from palaver.web.pages.html import Html, tag, void
 from palaver.web.rest.routes import refused
 
 # Which page shows what commands of these first words change.
-PAGES = {"account": "accounts", "room": "rooms", "invite": "invitations", "domain": "modules"}
+PAGES = {
+    "account": "accounts",
+    "session": "sessions",
+    "room": "rooms",
+    "invite": "invitations",
+    "domain": "modules",
+}
 GROUPS = "Others"
 
 log = Log("administration")

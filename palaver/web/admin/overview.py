@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from typing import Any
 
 from palaver.interfaces import IRooms
 from palaver.routing.host import Host
 from palaver.web.admin.frame import NOTHING, Visit, address, framed, link, section, table
+from palaver.web.interfaces import IDataFolder
 from palaver.web.pages.html import Html, facts, tag
 
 # How often a page that is looked at is fetched again.
@@ -79,6 +81,7 @@ def _server(visit: Visit) -> list[Html]:
         ("Commits", f"{commits:,}"),
         ("One takes", NOTHING if each_ms is None else f"{each_ms:.1f} ms"),
         ("Reads and changes that wait", NOTHING if waiting is None else f"{waiting:,.0f}"),
+        ("Files of the data folder", f"{_stored_bytes(visit) / 2**20:,.1f} MiB"),
     )
     queues = facts(
         ("Logged in, no session yet", unbound),
@@ -89,6 +92,15 @@ def _server(visit: Visit) -> list[Html]:
         section("Storage", stored),
         section("Queues", queues),
     ]
+
+
+def _stored_bytes(visit: Visit) -> int:
+    """Give the size of the database and what lies beside it; uploads have folders of their own."""
+    folder = visit.host.query(IDataFolder)
+    if folder is None:
+        return 0
+    with os.scandir(folder) as entries:
+        return sum(entry.stat().st_size for entry in entries if entry.is_file())
 
 
 def _queues(visit: Visit) -> tuple[float | None, int, int]:
