@@ -89,8 +89,6 @@ async def presence(visit: Visit) -> bytes:
 
 async def delete(visit: Visit) -> bytes:
     """Delete the account. Raises Refusal, StorageError."""
-    if not visit.pages.settings.allow_deletion:
-        raise Refusal("Accounts are not deleted on this page.", HTTPStatus.FORBIDDEN)
     try:
         typed = parse(visit.given("address").strip())
     except InvalidJID:

@@ -17,17 +17,18 @@ from palaver.web.site import NOT_FOUND
 
 Shown = Callable[[Visit], Awaitable[bytes]]
 
-SHOWN: Mapping[str, Shown] = {"": sections.overview, "delete": sections.deletion}
+LOGIN, DELETE, GONE = "login", "delete", "gone"
+
+SHOWN: Mapping[str, Shown] = {"": sections.overview, DELETE: sections.deletion}
 POSTED: Mapping[str, Shown] = {
     "password": changes.password,
     "sessions": changes.sessions,
     "tokens": changes.tokens,
     "presence": changes.presence,
     "export": export,
-    "delete": changes.delete,
+    DELETE: changes.delete,
     "logout": changes.logout,
 }
-LOGIN, GONE = "login", "gone"
 
 
 class AccountPage(Resource):
@@ -49,7 +50,7 @@ class AccountPage(Resource):
         name = _name(request)
         if name == GONE:
             return show(request, _gone())
-        shown = SHOWN.get(name)
+        shown = SHOWN.get(name) if self._offers(name) else None
         return NOT_FOUND.render(request) if shown is None else respond(request, self._get(request, shown))
 
     def render_POST(self, request: Any) -> Any:
@@ -57,10 +58,13 @@ class AccountPage(Resource):
         name = _name(request)
         if name == LOGIN:
             return respond(request, self._pages.signin.enter(request))
-        posted = POSTED.get(name)
+        posted = POSTED.get(name) if self._offers(name) else None
         if posted is None:
             return NOT_FOUND.render(request)
         return respond(request, self._post(request, name, posted))
+
+    def _offers(self, name: str) -> bool:
+        return name != DELETE or bool(self._pages.settings.allow_deletion)
 
     async def _get(self, request: Any, shown: Shown) -> bytes:
         login = await self._pages.signin.who(request)
@@ -78,7 +82,7 @@ class AccountPage(Resource):
         try:
             return await posted(visit)
         except Refusal as refusal:
-            again = sections.deletion if name == "delete" else sections.overview
+            again = sections.deletion if name == DELETE else sections.overview
             return await again(visit, refusal.sentence, refusal.status)
 
 

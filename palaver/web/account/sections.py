@@ -10,6 +10,7 @@ from palaver.web.account.visit import Visit
 from palaver.web.interfaces import IHeldTokens, IWebPresence
 from palaver.web.pages.html import Html, document, field, rows, show, tag, void
 
+MINUTE_S, HOUR_MIN = 60, 60
 # What has been done, by the word in the address that a browser is sent on to.
 DONE = {
     "password": "You have a new password. Every program has to log in with it.",
@@ -47,13 +48,19 @@ def _sessions(visit: Visit) -> Html:
     if not found:
         return tag("section", tag("h2", "Who is logged in"), tag("p", "No program is, at the moment."))
     listed: list[tuple[object, ...]] = [
-        (session.jid.resource, _where(session), _state(session), _end_one(visit, session.jid.resource))
+        (
+            session.jid.resource,
+            _where(session),
+            _state(session),
+            _heard(visit, session),
+            _end_one(visit, session.jid.resource),
+        )
         for session in found
     ]
     return tag(
         "section",
         tag("h2", "Who is logged in"),
-        rows(("Program", "From", "State", ""), listed),
+        rows(("Program", "From", "State", "Heard of", ""), listed),
         visit.form("sessions", tag("button", "End all")) if len(found) > 1 else Html(),
         tag(
             "p",
@@ -80,6 +87,15 @@ def _state(session: Any) -> str:
         return "logged in"
     show = str(session.presence.element.show or "") or "available"
     return f"{show}, invisible" if session.invisible else show
+
+
+def _heard(visit: Visit, session: Any) -> str:
+    if session.stream is None or not session.stream.address:
+        return ""
+    minutes = max(0, visit.host.clock.seconds() - session.stream.heard) // MINUTE_S
+    if minutes < 1:
+        return "now"
+    return f"{minutes:.0f} min ago" if minutes < HOUR_MIN else f"{minutes // HOUR_MIN:.0f} h ago"
 
 
 async def _tokens(visit: Visit) -> Html:

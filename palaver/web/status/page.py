@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from http import HTTPStatus
+from math import ceil
 from typing import Any
 
 from twisted.web.resource import Resource
@@ -47,7 +48,7 @@ class StatusPage(Resource):
         if not asked or not asked[0] or len(asked) > MAX_SEGMENTS:
             return NOT_FOUND.render(request)
         if not self._may(request):
-            wait = str(round(PERIOD_S))
+            wait = str(ceil(PERIOD_S / self._settings.requests_per_minute))
             return problem(request, HTTPStatus.TOO_MANY_REQUESTS, "Ask less often", retry_after=wait)
         return respond(request, self._answer(request, asked[0], asked[1] if asked[1:] else ""))
 
