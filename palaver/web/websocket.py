@@ -38,6 +38,9 @@ class WebSocketConnection(Connection):
 
     __slots__ = ("_frames", "_pieces")
 
+    # Gives an element with the declarations that it leans on.
+    declared = staticmethod(standalone)
+
     def __init__(self, factory: Listener, address: str, secure: bool) -> None:
         """``secure`` tells whether the client speaks TLS, to us or to a proxy that we trust."""
         super().__init__(factory, address)
@@ -105,7 +108,7 @@ class WebSocketConnection(Connection):
         stream = self.stream
         try:
             if data.startswith(b"<open"):
-                data = _read_open(data)
+                data = stream_header(read_open(data))
             elif data.startswith(b"<close"):
                 data = END
             elif not data.startswith(b"<"):
@@ -132,7 +135,7 @@ class WebSocketConnection(Connection):
 
     def write(self, data: bytes) -> None:
         """Queue one element as one frame."""
-        data = standalone(data)
+        data = self.declared(data)
         size = len(data)
         if size < _TWO_BYTES:
             head = b"\x81%c" % size
@@ -163,8 +166,8 @@ class WebSocketConnection(Connection):
             super().write(data)
 
 
-def _read_open(data: bytes) -> bytes:
-    """Give the stream header that ``<open/>`` stands for; raises StreamError."""
+def read_open(data: bytes, *more: str) -> dict[str, str]:
+    """Give the attributes of a stream header that ``<open/>`` has, ``more`` too; raises StreamError."""
     if len(data) > MAX_HEADER_BYTES:
         raise StreamError("policy-violation", "too large a stream header")
     try:
@@ -173,6 +176,6 @@ def _read_open(data: bytes) -> bytes:
         raise StreamError("not-well-formed", str(error)) from None
     if (opening.uri, opening.name) != (NS_FRAMING, "open"):
         raise StreamError("invalid-namespace")
-    known = {name: opening.getAttribute(name) for name in ("to", "from", "version", "id")}
+    known = {name: opening.getAttribute(name) for name in ("to", "from", "version", "id", *more)}
     known["xml:lang"] = opening.attributes.get(("http://www.w3.org/XML/1998/namespace", "lang"))
-    return stream_header({name: value for name, value in known.items() if value is not None})
+    return {name: value for name, value in known.items() if value is not None}
