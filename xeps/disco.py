@@ -101,7 +101,10 @@ class ServiceDiscovery(Module):
         hidden = self.settings.users_can_see_hidden_services or (sender is not None and not sender.local)
         services = self.host.disco.items(hidden)
         listed = {domain for domain, _ in services}
-        parts = [element("item", jid=domain, name=name) for domain, name in services]
+        parts = [
+            element("item", jid=domain, node=self.host.disco.service_node(domain), name_=name)
+            for domain, name in services
+        ]
         parts += [
             element("item", jid=domain) for domain in self.settings.extra_domains if domain not in listed
         ]

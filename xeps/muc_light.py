@@ -9,14 +9,15 @@ from twisted.internet.defer import Deferred
 
 from palaver import jid
 from palaver.events import AccountDeleted
+from palaver.interfaces import IListElsewhere, IRosterAdditions
 from palaver.mistakes import ConfigError
 from palaver.modules import Module, Settings, every, on
 from palaver.muclight.changes import Rules
 from palaver.muclight.codec import Codec
 from palaver.muclight.modern import Modern
+from palaver.muclight.rosters import RosterRooms
 from palaver.muclight.schema import DEFAULT_FIELDS, Config
 from palaver.muclight.service import Service
-from palaver.privacy.elsewhere import IListElsewhere
 
 SWEEP_S = 30
 RESERVED = ("version", "prev-version")
@@ -74,6 +75,9 @@ class MucLightSettings(Settings):
         description="Fields of rooms' configurations: tables with field and its default as string_value, "
         "integer_value or float_value; roomname and subject when not given.",
     )
+    rooms_in_rosters: bool = Field(
+        False, description="Show people their rooms as contacts of the group urn:xmpp:muclight:0."
+    )
     archive: bool = Field(True, description="Keep what is said, for members who were away.")
     no_stanzaid_element: bool = Field(False, description="Do not tell clients the ids of archived messages.")
 
@@ -107,6 +111,9 @@ class MucLight(Module):
         except ValueError as error:
             raise ConfigError(f"{self.name}: {error}") from None
 
+        if settings.rooms_in_rosters:
+            service.rosters = RosterRooms(service)
+            self.undo(host.provide(service.rosters, IRosterAdditions))
         if settings.legacy_mode:
             from palaver.muclight.privacylist import BlockingAsList
 

@@ -12,12 +12,11 @@ from twisted.words.xish import domish
 from palaver import jid
 from palaver.errors import StanzaError
 from palaver.events import SessionUnbound
-from palaver.interfaces import ISession
+from palaver.interfaces import IListElsewhere, ISession
 from palaver.jid import InvalidJID
 from palaver.markup import element
 from palaver.modules import SELF, Module, Settings, iq, on
 from palaver.privacy.changes import ListsChanged, change
-from palaver.privacy.elsewhere import IListElsewhere
 from palaver.privacy.guards import Guards
 from palaver.privacy.judging import Account
 from palaver.privacy.lists import Lists

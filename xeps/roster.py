@@ -12,9 +12,10 @@ from twisted.internet.defer import Deferred
 from palaver import jid
 from palaver.errors import StanzaError
 from palaver.events import AccountDeleting
-from palaver.interfaces import IPrivileges, IRemoteRosters
+from palaver.interfaces import IPrivileges, IRemoteRosters, IRosterAdditions
 from palaver.modules import BARE, SELF, Module, Settings, iq, on
 from palaver.routing import subscriptions
+from palaver.routing.additions import restamp
 from palaver.routing.asked import read_set
 from palaver.routing.roster import NS_ROSTER
 from palaver.routing.roster import Roster as Contacts
@@ -55,17 +56,28 @@ class Roster(Module):
         return VERSIONING + PRE_APPROVAL if self.settings.versioning else PRE_APPROVAL
 
     @iq("get", NS_ROSTER, "query", to=(SELF,))
-    def get(self, request: Stanza) -> bytes | None:
+    def get(self, request: Stanza) -> bytes | Awaitable[bytes | None] | None:
         """Give the roster, or nothing when the client has this version; from now on it gets pushes."""
         session = request.origin
         if session is None:
             raise StanzaError("forbidden")
         session.roster_interested = True
         roster: Contacts = session.user.roster
+        additions = self.host.query(IRosterAdditions)
+        if additions is not None:
+            return self._get_with(additions, session.user.local, roster, request)
+        if roster.added:
+            restamp(roster, [])
+        return None if self._is_known(request, roster) else roster.encode()
+
+    async def _get_with(self, additions: Any, local: str, roster: Contacts, request: Stanza) -> bytes | None:
+        added = await additions.of(local)
+        restamp(roster, added)
+        return None if self._is_known(request, roster) else roster.encode([one.item for one in added])
+
+    def _is_known(self, request: Stanza, roster: Contacts) -> bool:
         known = _KNOWN_VERSION.match(request.inner) if self.settings.versioning else None
-        if known is not None and int(known[1]) == roster.version:
-            return None
-        return roster.encode()
+        return known is not None and int(known[1]) == roster.version
 
     @iq("set", NS_ROSTER, "query", to=(SELF,))
     def set(self, request: Stanza) -> Deferred[None]:

@@ -30,6 +30,7 @@ from palaver.interfaces.features import (
     IClientState,
     IInvites,
     ILastActivity,
+    IListElsewhere,
     IMessageArchives,
     INodeTree,
     INodeType,
@@ -39,6 +40,7 @@ from palaver.interfaces.features import (
     IPrivateElement,
     IRemoteRosters,
     IRooms,
+    IRosterAdditions,
     IVCards,
 )
 from palaver.interfaces.modules import (
@@ -88,6 +90,7 @@ __all__ = [
     "IInvites",
     "IKeystore",
     "ILastActivity",
+    "IListElsewhere",
     "ILoginTasks",
     "ILogins",
     "ILogs",
@@ -108,6 +111,7 @@ __all__ = [
     "IRegistry",
     "IRemoteRosters",
     "IRooms",
+    "IRosterAdditions",
     "IRosters",
     "IService",
     "ISession",

@@ -12,6 +12,34 @@ class IRemoteRosters(Interface):
         """Give an awaitable of the answer to somebody else's roster get or set; fails with StanzaError."""
 
 
+class IRosterAdditions(Interface):
+    """Adds to the rosters of a host's accounts what is not kept in them; see palaver.routing.additions."""
+
+    def of(local):
+        """Give an awaitable of the palaver.routing.additions.Addition values to an account's roster.
+
+        Fails with StorageError.
+        """
+
+
+class IListElsewhere(Interface):
+    """A privacy list (XEP-0016) that is none: clients edit it like others, and somebody else keeps it.
+
+    It is never active and never the default.
+    """
+
+    name = Attribute("Its name, which no account can give to a list of its own.")
+
+    def get(owner):
+        """Give an awaitable of the list's serialised ``<item/>`` elements.
+
+        ``owner`` is an account's JID. Fails with StanzaError and StorageError.
+        """
+
+    def set(owner, items):
+        """Change it by ``<item/>`` elements; what they do not name stays. An awaitable, as `get`."""
+
+
 class IInvites(Interface):
     """Links that bring people in (XEP-0401, 0379, 0445). Every method gives a Deferred."""
 

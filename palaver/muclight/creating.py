@@ -68,6 +68,7 @@ async def _put(service: Service, wish: Wish, users: Users) -> None:
         telling.archive(batch, room, told.kept)
         telling.have_stored(batch, room, told, users, users)
         await service.storage.write(batch)
+        telling.show(room, (), "")
         telling.tell(room, told)
 
     try:

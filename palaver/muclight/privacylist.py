@@ -10,12 +10,12 @@ from zope.interface import implementer
 
 from palaver import jid
 from palaver.errors import StanzaError
+from palaver.interfaces import IListElsewhere
 from palaver.jid import JID, InvalidJID
 from palaver.markup import element
 from palaver.muclight import blocking
 from palaver.muclight.blocking import ALLOW, DENY, ROOM, USER, Block
 from palaver.muclight.namespaces import NS_LIGHT
-from palaver.privacy.elsewhere import IListElsewhere
 
 if TYPE_CHECKING:
     from palaver.muclight.service import Service

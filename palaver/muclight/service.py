@@ -30,6 +30,7 @@ from palaver.stanza import Stanza
 from palaver.storage import Batch
 
 if TYPE_CHECKING:
+    from palaver.muclight.rosters import RosterRooms
     from palaver.routing.host import Host
 
 MODULE = "mod_muc_light"
@@ -41,12 +42,13 @@ class Service:
     """MUC Light on one domain.
 
     ``archives`` says that rooms keep what is said, ``tells_ids`` that members are told the ids of it;
-    ``rooms_per_page`` None that a list of rooms is not cut.
+    ``rooms_per_page`` None that a list of rooms is not cut; ``rosters`` shows rooms in rosters, if anything.
     """
 
     archives = True
     tells_ids = True
     rooms_per_page: int | None = 10
+    rosters: RosterRooms | None = None
 
     def __init__(
         self, host: Host, domain: str, codec: Codec, rules: Rules, fields: Mapping[str, Value]
@@ -56,6 +58,7 @@ class Service:
         self.domain = domain
         self.codec = codec
         self.name = codec.name
+        self.disco_node = codec.feature
         # Payloads that are right in a request of the other type.
         self._known = frozenset(
             child for table in (codec.anywhere, codec.reads, codec.writes) for _, child in table

@@ -28,7 +28,8 @@ async def configure(room: Room, actor: str, wanted: Config, id: str) -> None:
     store.put_room(batch, room, config, version)
     telling.archive(batch, room, said if kept else None)
     await room.service.storage.write(batch)
-    room.config, room.version = config, version
+    before, room.config, room.version = room.version, config, version
+    telling.show(room, room.users, before)
     sending = room.service.mail.send((Broadcast(said),), tuple(room.users))
     if sending is not None:
         await sending
@@ -64,10 +65,11 @@ async def apply(room: Room, actor: str, wanted: Sequence[Item], id: str) -> None
         store.drop_room(batch, room)
     telling.have_stored(batch, room, told, {bare for bare, _ in done.items}, done.users)
     await room.service.storage.write(batch)
-    room.version = version
+    before, room.version, users = room.version, version, room.users
     room.set_users(done.users)
     if not done.users:
         room.service.end(room)
+    telling.show(room, users, before)
     telling.tell(room, told)
 
 
@@ -81,5 +83,7 @@ async def destroy(room: Room, actor: str, id: str) -> None:
     telling.have_stored(batch, room, told, room.users, {})
     await room.service.storage.write(batch)
     room.service.end(room)
+    users = room.users
     room.set_users({})
+    telling.show(room, users, room.version)
     telling.tell(room, told)

@@ -37,6 +37,12 @@ def have_stored(
         hook(Affiliated(room, own), batch)
 
 
+def show(room: Room, users: Collection[str], version: str) -> None:
+    """Have a room shown in rosters as it is now; ``users`` and ``version`` are those before."""
+    if room.service.rosters is not None:
+        room.service.rosters.changed(room, users, version)
+
+
 def tell(room: Room, told: Told) -> None:
     """Send each what he is told; what several are told is encoded once.
 

@@ -165,6 +165,10 @@ class Disco:
             if hidden or not getattr(service, "hidden", False)
         )
 
+    def service_node(self, domain: str) -> str | None:
+        """Give the node under which the service of a domain is listed; most have none."""
+        return getattr(self._host.router.services.get(domain), "disco_node", None)
+
     def info(self, node: str | None = None) -> bytes:
         """Give the answer to disco#info on the server."""
         return info(*self.announced(), node)

@@ -145,10 +145,21 @@ class Roster:
     ``version`` grows with every change. ``lock`` is there while a change is under way, see
     `palaver.routing.rosters.changing`. ``gone`` is True once the account is. ``shares``, ``below`` and
     ``stamp`` are those of `palaver.routing.sharing`: shared contacts, what the account itself holds about
-    them, and their part of the version.
+    them, and their part of the version; ``added`` is the part of that that `palaver.routing.additions` has.
     """
 
-    __slots__ = ("__weakref__", "_encoded", "below", "gone", "items", "lock", "shares", "stamp", "version")
+    __slots__ = (
+        "__weakref__",
+        "_encoded",
+        "added",
+        "below",
+        "gone",
+        "items",
+        "lock",
+        "shares",
+        "stamp",
+        "version",
+    )
 
     def __init__(self, items: Iterable[RosterItem] = (), version: int = 0) -> None:
         self.items = {item.jid: item for item in items}
@@ -158,6 +169,7 @@ class Roster:
         self.shares: Mapping[str, Any] = NO_SHARES
         self.below: Mapping[str, RosterItem] = NO_SHARES
         self.stamp = 0
+        self.added = 0
         self._encoded: bytes | None = None
 
     def item(self, jid: str) -> RosterItem:
@@ -169,12 +181,19 @@ class Roster:
         item = self.items.get(jid)
         return item is not None and item.subscription in SEES_US
 
-    def encode(self) -> bytes:
-        """Give the payload of a roster result, kept until the next change."""
+    def encode(self, additions: Iterable[bytes] = ()) -> bytes:
+        """Give the payload of a roster result; ``additions`` are further items.
+
+        Without them it is kept until the next change.
+        """
+        if additions:
+            return query(self.version, b"".join([*self._listed(), *additions]))
         if self._encoded is None:
-            items = [item.encode() for item in self.items.values() if item.listed]
-            self._encoded = query(self.version, b"".join(items))
+            self._encoded = query(self.version, b"".join(self._listed()))
         return self._encoded
+
+    def _listed(self) -> list[bytes]:
+        return [item.encode() for item in self.items.values() if item.listed]
 
     def end(self) -> None:
         """Forget everything: whoever still holds the roster of an account that is gone sees nobody in it."""

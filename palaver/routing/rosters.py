@@ -248,11 +248,12 @@ def push_all(host: Host, local: str, roster: Roster, items: Sequence[RosterItem]
     for number, item in enumerate(items, 1):
         if user is not None:
             version = roster.version if number == len(items) else before
-            _push(user, query(version, item.encode()), f"push-{roster.version}-{number}")
+            push_payload(user, query(version, item.encode()), f"push-{roster.version}-{number}")
         host.events.fire(RosterItemShown(local, item))
 
 
-def _push(user: User, payload: bytes, id: str) -> None:
+def push_payload(user: User, payload: bytes, id: str) -> None:
+    """Send a serialised ``<query/>`` to every session of an account's that has asked for the roster."""
     for session in list(user.sessions.values()):
         if session.roster_interested:
             session.send(make("iq", {"type": "set", "id": id, "to": session.jid.full}, payload))

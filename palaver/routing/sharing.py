@@ -64,7 +64,7 @@ def share(roster: Roster, shares: Shares) -> None:
             roster.items[contact] = own
         else:
             del roster.items[contact]
-    stamp = _stamp(shares)
+    stamp = _stamp(shares) + roster.added
     roster.below = {contact: roster.item(contact) for contact in shares}
     roster.shares = shares
     items = [shown(roster, roster.below[contact]) for contact in shares]
