@@ -11,14 +11,22 @@ from typing import Any
 from pydantic import Field
 
 from palaver.modules import Module, Settings
+from palaver.throttle import parse_address
 from palaver.web.interfaces import IWeb
 from palaver.web.pages.links import Link, add
+from palaver.web.proxies import Client
 
 
 class AdminWebSettings(Settings):
     """Options of mod_admin_web."""
 
     path: str = Field(default="/admin", pattern=r"^/[^?#]+$", description="Where the pages are.")
+
+
+def _is_here(client: Client) -> bool:
+    """Tell whether somebody looks from this machine; others who may come in know the address."""
+    address = parse_address(client.address)
+    return address is not None and address.is_loopback
 
 
 class AdminWeb(Module):
@@ -35,7 +43,8 @@ class AdminWeb(Module):
             return
         path = self.settings.path
         self.undo(web.mount(self.host.domain, path, lambda: self._pages(web)))
-        self.undo(add(self.host, Link(path, "Administration", "for those who run this server")))
+        purpose = "for those who run this server"
+        self.undo(add(self.host, Link(path, "Administration", purpose, _is_here)))
 
     def _pages(self, web: Any) -> Any:
         # Loaded with the first request.

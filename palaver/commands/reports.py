@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from heapq import nsmallest
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field, create_model
@@ -111,7 +112,7 @@ async def list_sessions(call: Call, given: FindSessions) -> Done:
     found = {
         session.jid.full: session for user in call.host.users.values() for session in user.sessions.values()
     }
-    wanted = sorted(full for full in found if given.find.lower() in full.lower())[: given.limit]
+    wanted = nsmallest(given.limit, (full for full in found if given.find.lower() in full.lower()))
     lines = []
     for full in wanted:
         stream, presence = found[full].stream, found[full].presence

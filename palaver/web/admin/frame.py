@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from heapq import nsmallest
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, urlencode
@@ -195,9 +196,9 @@ def onward(visit: Visit, **query: str) -> Html:
     return tag("p", tag("a", "More", href=href, rel="next"))
 
 
-def sliced(visit: Visit, found: Sequence[str]) -> tuple[Sequence[str], Html]:
-    """Give those of a sorted list that the page shows, and the link to the next ones."""
+def sliced(visit: Visit, names: Iterable[str]) -> tuple[list[str], Html]:
+    """Give those of some names that the page shows, in order, and the link to the next ones."""
     after, find = visit.asked("after"), visit.asked("find").lower()
-    behind = [name for name in found if name > after and find in name.lower()]
+    behind = nsmallest(PAGE_ROWS + 1, (name for name in names if name > after and find in name.lower()))
     shown = behind[:PAGE_ROWS]
     return shown, onward(visit, after=shown[-1]) if len(behind) > PAGE_ROWS else Html()

@@ -28,7 +28,7 @@ async def listing(visit: Visit) -> bytes:
     found = {
         session.jid.full: session for user in visit.host.users.values() for session in user.sessions.values()
     }
-    shown, more = sliced(visit, sorted(found))
+    shown, more = sliced(visit, found)
     count = tag("p", f"{len(found):,} in all", class_="soft")
     listed = session_table(visit, [found[full] for full in shown])
     find = search(visit, "A part of the address")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any, ClassVar
 from unittest import mock
 
 from twisted.internet.defer import fail
@@ -11,6 +12,7 @@ from palaver.errors import StorageError
 from palaver.test.served import PASSWORD
 from palaver.test.web.admin.case import ROMEO, AdminCase
 from palaver.test.web.pages.visitor import key_of
+from palaver.waiting import settled
 from palaver.web import signin
 
 LISTS = ("accounts", "sessions", "rooms", "invitations", "modules", "commands")
@@ -127,8 +129,10 @@ class DoorTests(AdminCase):
                 await self.page(visitor, f"/localhost/{name}{query}")
 
     async def test_start_page(self) -> None:
-        """The start page leads there."""
+        """The start page leads there, for those who look from the server's own machine."""
         self.assertIn('href="/admin"', (await self.visitor().get("/")).text)
+        away = await self.visitor().get("/", X_Forwarded_For="198.51.100.7")
+        self.assertNotIn('href="/admin"', away.text)
 
     async def test_large(self) -> None:
         """A form that is far too large is refused before it is read."""
@@ -223,3 +227,31 @@ class BoundsTests(AdminCase):
         self.assertIn('href="/admin/localhost/accounts"', answer.text)
         answer = await romeo.send("GET", "/admin/verona.example/accounts", host="verona.example")
         self.assertEqual(answer.status, 404)
+
+
+class PathTests(AdminCase):
+    """Pages at another address."""
+
+    modules: ClassVar[dict[str, Any]] = {"mod_admin_web": {"path": "/keep/inner"}}
+
+    async def test_path(self) -> None:
+        """Links, forms and the cookie are of the address that was configured; the usual one has nothing."""
+        visitor = self.visitor()
+        page = await visitor.get("/keep/inner")
+        self.assertIn('action="/keep/inner/login"', page.text)
+        fields = {"key": key_of(page), "username": "juliet", "password": PASSWORD}
+        self.assertEqual((await visitor.post("/keep/inner/login", fields)).status, 303)
+        self.assertIn("path=/keep/inner", visitor.flags["palaver-admin"])
+        page = await visitor.get("/keep/inner/")
+        self.assertEqual(page.status, 200)
+        self.assertNotIn('"/admin', page.text)
+        self.assertEqual((await visitor.get("/admin")).status, 404)
+
+    async def test_off(self) -> None:
+        """A module that is taken away takes its pages along."""
+        module = self.host.modules["mod_admin_web"]
+        self.assertEqual((await self.visitor().get("/keep/inner")).status, 401)
+        await settled(module.detach())
+        self.assertEqual((await self.visitor().get("/keep/inner")).status, 404)
+        self.assertNotIn("/keep/inner", (await self.visitor().get("/")).text)
+        await settled(module.attach())
