@@ -114,6 +114,12 @@ class AddedDomains:
         log.info("domain-removed", host=domain)
         self._empty(domain)
 
+    async def wake(self, domain: str) -> None:
+        """See IDomains."""
+        waking = self.domains.wake(domain)
+        if waking is not None:
+            await waking
+
     def _known(self, domain: str) -> Added:
         """Give a domain that may be changed; raises StanzaError."""
         added = self.domains.known.get(domain)

@@ -155,3 +155,9 @@ class IDomains(Interface):
 
     def remove(domain):
         """Serve a domain no longer, and begin to delete all that is stored for it."""
+
+    def wake(domain):
+        """Have the host of an enabled domain made if it sleeps; gives a coroutine of None.
+
+        A host that cannot be made is logged, and is not there afterwards.
+        """

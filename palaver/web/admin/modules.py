@@ -40,21 +40,22 @@ def _domains(visit: Visit) -> Html:
     domains = visit.host.query(IDomains)
     added = dict(domains.list()) if domains is not None else {}
     names = sorted({*visit.hosts, *added})[:MAX_ADDED]
-    rows = [(_name(visit, name), _state(visit, name, added), _host_type(name, added)) for name in names]
+    rows = [
+        (_name(visit, name, added), _state(visit, name, added), _host_type(name, added)) for name in names
+    ]
     add = button("Add a domain", visit.to("commands", "domain-add"))
     return Html(table(("Domain", "State", "Host type"), rows, "None.") + tag("div", add, class_="actions"))
 
 
-def _name(visit: Visit, name: str) -> object:
-    return link(name, address(visit.pages.path, name, "modules")) if name in visit.hosts else name
-
-
-def _state(visit: Visit, name: str, added: Mapping[str, Added]) -> str:
+def _domain(visit: Visit, name: str, added: Mapping[str, Added]) -> tuple[object, str, str]:
     if name not in added:
-        return "of the configuration"
-    state = str(added[name].state)
-    return state if name in visit.hosts or state != "enabled" else "enabled, sleeps until somebody uses it"
+        return _link(visit, name), "of the configuration", ""
+    state, host_type = str(added[name].state), added[name].host_type
+    if state != "enabled":
+        return name, state, host_type
+    asleep = ", sleeps until somebody uses it" if name not in visit.hosts else ""
+    return _link(visit, name), f"{state}{asleep}", host_type
 
 
-def _host_type(name: str, added: Mapping[str, Added]) -> str:
-    return str(added[name].host_type) if name in added else ""
+def _link(visit: Visit, name: str) -> Html:
+    return link(name, address(visit.pages.path, name, "modules"))

@@ -10,6 +10,7 @@ from twisted.web.resource import Resource
 
 from palaver.commands.admins import is_admin
 from palaver.errors import StanzaError, StorageError
+from palaver.interfaces import IDomains
 from palaver.jid import JID
 from palaver.log import Log
 from palaver.routing.host import Host
@@ -95,6 +96,8 @@ class AdminPages(Resource):
     async def _page(self, visit: Visit, method: str, segments: tuple[str, ...]) -> bytes:
         if not segments and method == "GET":
             return await overview.show(visit)
+        if visit.everywhere and segments and segments[0] not in visit.hosts:
+            visit = await self._woken(visit, segments[0])
         if len(segments) == 1 and segments[0] in visit.hosts:
             segments = (segments[0], "accounts")
         try:
@@ -118,6 +121,14 @@ class AdminPages(Resource):
         hosts = await self._hosts(login.account)
         host = hosts.get(self.host.domain) or next(iter(hosts.values()))
         return Visit(request, self, login, host, hosts, everywhere)
+
+    async def _woken(self, visit: Visit, domain: str) -> Visit:
+        """Have the host of an added domain made, if that is what somebody looks at."""
+        domains = self.host.query(IDomains)
+        if domains is None:
+            return visit
+        await domains.wake(domain)
+        return visit._replace(hosts=await self._hosts(visit.login.account))
 
     async def _hosts(self, who: JID) -> dict[str, Host]:
         """Give the hosts that somebody administers, by domain. Raises StorageError.

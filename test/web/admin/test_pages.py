@@ -247,3 +247,17 @@ class ModuleTests(AdminCase):
             self.assertIn(part, text)
         text = await self.page(juliet, "/verona.example/modules")
         self.assertIn("of the configuration", text)
+
+    async def test_sleeping(self) -> None:
+        """A domain that sleeps wakes when whoever administers it all looks at it, unless it is disabled."""
+        for domain in ("mantua.example", "padua.example"):
+            await self.command("domain add", domain=domain)
+        await self.command("domain disable", domain="padua.example")
+        juliet, romeo = await self.entered(), await self.entered("romeo")
+        await self.page(romeo, "/mantua.example/accounts", 404)
+        self.assertNotIn("mantua.example", self.palaver.hosts)
+        await self.page(juliet, "/mantua.example/accounts")
+        self.assertIn("mantua.example", self.palaver.hosts)
+        self.assertNotIn("sleeps", await self.page(juliet, "/localhost/modules"))
+        await self.page(juliet, "/padua.example/accounts", 404)
+        await self.page(juliet, "/nowhere.example/accounts", 404)
