@@ -40,9 +40,7 @@ def _domains(visit: Visit) -> Html:
     domains = visit.host.query(IDomains)
     added = dict(domains.list()) if domains is not None else {}
     names = sorted({*visit.hosts, *added})[:MAX_ADDED]
-    rows = [
-        (_name(visit, name, added), _state(visit, name, added), _host_type(name, added)) for name in names
-    ]
+    rows = [_domain(visit, name, added) for name in names]
     add = button("Add a domain", visit.to("commands", "domain-add"))
     return Html(table(("Domain", "State", "Host type"), rows, "None.") + tag("div", add, class_="actions"))
 
