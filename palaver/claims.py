@@ -85,6 +85,7 @@ TITLES = {
     297: "Stanza Forwarding",
     307: "Unique Room Names for Multi-User Chat",
     313: "Message Archive Management",
+    317: "Hats",
     321: "Remote Roster Management",
     334: "Message Processing Hints",
     352: "Client State Indication",

@@ -10,10 +10,12 @@ from twisted.words.xish import domish
 
 from palaver import rsm
 from palaver.archive.messages import NS_MAM, NS_STANZA_ID
+from palaver.commands.typed import NS_COMMANDS
 from palaver.errors import StanzaError
 from palaver.forms import Field, Form, encode
 from palaver.markup import element, escape
 from palaver.pubsub.fields import texts_of
+from palaver.rooms import adhoc
 from palaver.rooms.affiliations import MEMBER, OWNER, RANK
 from palaver.rooms.config import PREFIX
 from palaver.rooms.hooks import RoomRequest
@@ -113,9 +115,14 @@ def room_info(service: Service, request: RoomRequest) -> bytes:
     if node == NS_TRAFFIC_NODE:
         return info([], [], (), node)
     if node is not None:
-        raise StanzaError("item-not-found", "There is no such node")
+        described = adhoc.describe(service, request, node)
+        if described is None:
+            raise StanzaError("item-not-found", "There is no such node")
+        return described
     config = room.config
     features = {*FEATURES, NS_STANZA_ID, *_kinds(room)}
+    if service.hooks.commands:
+        features.add(NS_COMMANDS)
     if room.has_archive:
         features |= {NS_MAM, f"{NS_MAM}#extended"}
     forms = [_form(room)]
@@ -172,6 +179,8 @@ def room_items(service: Service, request: RoomRequest) -> bytes:
     """List who is in a room, for those who may see it (section 6.5)."""
     room = request.room
     assert room is not None
+    if _node(request, NS_ITEMS)[1] == NS_COMMANDS:
+        return adhoc.items(service, request)
     own = OWNER if service.is_owner(room, request.sender.bare) else room.affiliation(request.sender.bare)
     hidden = not room.config["public_list"] or room.config["membersonly"]
     if request.occupant is None and hidden and RANK[own] < RANK[MEMBER]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from palaver.forms import Field
     from palaver.jid import JID
     from palaver.pubsub.fields import Values
+    from palaver.rooms.adhoc import RoomCommand
     from palaver.rooms.config import RoomField
     from palaver.rooms.occupants import Occupant
     from palaver.rooms.room import Room
@@ -122,6 +123,7 @@ class Hooks:
         self.room_info: tuple[Callable[[Room], Announced], ...] = ()
         self.member_fields: tuple[MemberField, ...] = ()
         self.service_features: tuple[str, ...] = ()
+        self.commands: dict[str, RoomCommand] = {}
         self.iqs: dict[tuple[str, str, Child], tuple[str, Callable[[RoomRequest], IqAnswer]]] = {}
         self.kinds: dict[str, Callable[[Room, Sequence[Document]], None]] = {}
 
@@ -271,6 +273,13 @@ class Hooks:
                 self.iqs.pop(key, None)
 
         return remove
+
+    def add_command(self, command: RoomCommand) -> Undo:
+        """Add a command that people run in rooms. Raises ValueError for a second one with its node."""
+        if command.node in self.commands:
+            raise ValueError(f"there is a command {command.node} already")
+        self.commands[command.node] = command
+        return lambda: self.commands.pop(command.node, None)
 
     def add_kind(self, kind: str, take: Callable[[Room, Sequence[Document]], None]) -> Undo:
         """Have documents read with each stored room; ``take`` gets the room and those of its kind.

@@ -9,9 +9,10 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from palaver.archive.messages import NS_MAM
+from palaver.commands.typed import NS_COMMANDS
 from palaver.errors import StanzaError
 from palaver.jid import JID
-from palaver.rooms import admin, archived, creating, discovery, owner, passing, registration
+from palaver.rooms import adhoc, admin, archived, creating, discovery, owner, passing, registration
 from palaver.rooms.hooks import OCCUPANT, ROOM, SERVICE, RoomRequest
 from palaver.rooms.namespaces import NS_ADMIN, NS_OWNER, NS_PING, NS_REGISTER, NS_UNIQUE
 from palaver.rooms.room import Room
@@ -46,6 +47,7 @@ ANSWERS: dict[tuple[str, str, Child], Answer] = {
     (ROOM, "set", (NS_ADMIN, "query")): admin.set,
     (ROOM, "get", (NS_REGISTER, "query")): registration.get,
     (ROOM, "set", (NS_REGISTER, "query")): registration.set,
+    (ROOM, "set", (NS_COMMANDS, "command")): adhoc.run,
     (ROOM, "get", (NS_MAM, "query")): archived.form,
     (ROOM, "set", (NS_MAM, "query")): archived.query,
     (ROOM, "get", (NS_MAM, "metadata")): archived.metadata,

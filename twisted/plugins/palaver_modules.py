@@ -253,6 +253,12 @@ muc_avatar = ModuleMaker(
     "A vCard with an avatar for each room",
     (Xep(486, "0.1.0"),),
 )
+muc_hats = ModuleMaker(
+    "mod_muc_hats",
+    f"{_XEPS}.muc_hats.RoomHats",
+    "Hats that admins of rooms make and give to people",
+    (Xep(317, "0.3.1"),),
+)
 muc_log = ModuleMaker(
     "mod_muc_log",
     f"{_XEPS}.muc_log.RoomLogs",
@@ -386,6 +392,12 @@ roster_exchange = ModuleMaker(
     f"{_XEPS}.roster_exchange.RosterExchange",
     "Gateways and group services suggest contacts, which are added without asking",
     (Xep(144, "1.1.1"),),
+    default=False,
+)
+revproxy = ModuleMaker(
+    "mod_revproxy",
+    f"{_XEPS}.revproxy.RevProxy",
+    "Parts of the site that are other web servers, by host, path and method",
     default=False,
 )
 roster = ModuleMaker(
