@@ -20,6 +20,28 @@ from palaver.test.peers.server import LOOPBACK
 from palaver.web.status.icons import draw
 
 ROOM = "verona@muc.localhost"
+# Tells whether a text stands in a database of the page.
+STORED = """
+const [text, done] = arguments;
+const settled = (request) => new Promise((resolve, reject) => {
+  request.onsuccess = () => resolve(request.result);
+  request.onerror = () => reject(request.error);
+});
+const holds = async (name) => {
+  const database = await settled(indexedDB.open(name));
+  try {
+    for (const store of database.objectStoreNames) {
+      const values = await settled(database.transaction(store).objectStore(store).getAll());
+      if (JSON.stringify(values).includes(text)) return true;
+    }
+    return false;
+  } finally {
+    database.close();
+  }
+};
+indexedDB.databases().then((all) => Promise.all(all.map(({name}) => holds(name)))).then(
+  (found) => done(found.includes(true)));
+"""
 # Beyond the pings and the first tries to reconnect of Converse.js.
 CUT_S = 10
 
@@ -138,6 +160,10 @@ class WebSocketTests(ConverseCase):
         self.talk_to(browser, romeo.jid)
         romeo.send(juliet, "before the reload")
         browser.expect("before the reload")
+        # Converse.js acknowledges what it has not stored yet, and would not be sent it again.
+        browser.wait(
+            lambda: browser.driver.execute_async_script(STORED, "before the reload"), "a stored text"
+        )
         browser.driver.refresh()
         browser.find("converse-user-profile")
         browser.expect("before the reload")
