@@ -12,22 +12,29 @@ import os
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from pydantic import ValidationError
-from twisted.plugin import getPlugins
-from twisted.python.reflect import namedAny
 
 from palaver import jid
-from palaver.interfaces import IModuleMaker
-from palaver.mistakes import ConfigError, Key, Mistake, dotted, mistakes_of, unknown
+from palaver.choices import (
+    HOST,
+    SOME_DOMAIN,
+    ModuleChoice,
+    Table,
+    all_makers,
+    choose,
+    for_host,
+    unfolded,
+    wrong_modules,
+)
+from palaver.mistakes import ConfigError, Mistake, dotted, mistakes_of
 from palaver.settings import (
     Auth,
     C2sListener,
     Component,
     HostConfig,
     HttpListener,
-    IqDisc,
     Listen,
     Root,
     Storage,
@@ -44,33 +51,9 @@ __all__ = (
     "load_config",
 )
 
-HOST = "@HOST@"
-"""Stands for the domain of the host in the options of modules and in the domains of components."""
-
-# Stands for the domains of a host type where its options are checked.
-SOME_DOMAIN = "domain.invalid"
-
 LOOPBACK = "127.0.0.1"
 CONFIG_FILE = "palaver.toml"
 CONFIG_VARIABLE = "PALAVER_CONFIG"
-
-Table = Mapping[str, Any]
-
-
-class ModuleChoice(NamedTuple):
-    """A module that runs on a host.
-
-    ``maker`` is its IModuleMaker, ``settings`` an instance of its class's ``Settings``,
-    ``iq_policy`` what ``iqdisc`` says (such as ``queues:10``), or None.
-    """
-
-    maker: Any
-    settings: Any
-    iq_policy: str | None
-
-    def load(self) -> Any:
-        """Give the module's class."""
-        return _load(self.maker)
 
 
 class Config:
@@ -117,8 +100,8 @@ class Config:
         ``base`` is the folder for relative paths (the working directory without it);
         ``makers`` are module makers beside the installed ones, for an embedding application.
         """
-        known = _makers(makers)
-        table = _unfolded(table, known)
+        known = all_makers(makers)
+        table = unfolded(table, known)
         mistakes: list[Mistake] = []
         root = Root()
         try:
@@ -128,7 +111,7 @@ class Config:
         if not mistakes:
             mistakes += _wrong_hosts(root, file)
         # Module tables are looked at in any case, so that nobody mends one half to be shown the other.
-        mistakes += _wrong_modules(table, root.general.hosts, known, file)
+        mistakes += wrong_modules(table, root.general.hosts, known, file)
         if mistakes:
             raise ConfigError(mistakes)
         return cls(root.model_copy(update={"listen": _usual_ports(root)}), file, known)
@@ -165,7 +148,7 @@ class Config:
             if not tables.get(name, {}).get("enabled", maker.default or name in tables):
                 continue
             try:
-                chosen.append(_choose(maker, tables.get(name, {}), host, self.file, ("modules", name)))
+                chosen.append(choose(maker, tables.get(name, {}), host, self.file, ("modules", name)))
             except ConfigError as error:
                 mistakes += error.mistakes
         if mistakes:
@@ -213,17 +196,6 @@ def load_config(path: str | None = None) -> Config:
     return Config.default() if path is None else Config.from_file(path)
 
 
-def for_host(value: Any, host: str) -> Any:
-    """Put a domain in the place of @HOST@ in every text and key of a TOML value."""
-    if isinstance(value, str):
-        return value.replace(HOST, host)
-    if isinstance(value, Mapping):
-        return {for_host(key, host): for_host(inner, host) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [for_host(inner, host) for inner in value]
-    return value
-
-
 def _usual_ports(root: Root) -> Listen:
     """Give the ports; where nothing is said of them, for this machine alone."""
     listen, said = root.listen, root.model_fields_set
@@ -237,82 +209,6 @@ def _usual_ports(root: Root) -> Listen:
 def _hosts_of(domain: str, hosts: list[str]) -> list[str]:
     """Give the hosts that a component's domain is made for: one when it does not name them."""
     return hosts if HOST in domain else hosts[:1]
-
-
-def _makers(more: Iterable[Any]) -> dict[str, Any]:
-    """Give every module maker by name; raises `ConfigError` when two have one name."""
-    found: dict[str, Any] = {}
-    for maker in (*getPlugins(IModuleMaker), *more):
-        if maker.name in found:
-            raise ConfigError(f"{maker.name} is both {found[maker.name].target} and {maker.target}")
-        found[maker.name] = maker
-    return found
-
-
-def _unfolded(table: Table, makers: Mapping[str, Any]) -> Table:
-    """Give a config in which each module has a table of its own.
-
-    MongooseIM's ``[modules.mod_event_pusher.push]`` is ``[modules.mod_event_pusher_push]`` here, if there is
-    no such table.
-    """
-    unfolded = dict(table)
-    if isinstance(modules := table.get("modules"), Mapping):
-        unfolded["modules"] = _unfolded_modules(modules, makers)
-    if isinstance(differing := table.get("host_config"), list):
-        unfolded["host_config"] = [
-            {**entry, "modules": _unfolded_modules(entry["modules"], makers)}
-            if isinstance(entry, Mapping) and isinstance(entry.get("modules"), Mapping)
-            else entry
-            for entry in differing
-        ]
-    return unfolded
-
-
-def _unfolded_modules(modules: Table, makers: Mapping[str, Any]) -> Table:
-    found = dict(modules)
-    for name, options in modules.items():
-        for key in list(options) if isinstance(options, Mapping) else ():
-            inner = f"{name}_{key}"
-            if inner in makers and inner not in modules and isinstance(options[key], Mapping):
-                found[inner] = options[key]
-                found[name] = {other: found[name][other] for other in found[name] if other != key}
-    return found
-
-
-def _load(maker: Any) -> Any:
-    return namedAny(maker.target)
-
-
-def _choose(maker: Any, table: Table, host: str, file: str, at: Key) -> ModuleChoice:
-    """Read a module's table for one host; raises `ConfigError`."""
-    try:
-        model = _load(maker).Settings
-    except (ImportError, AttributeError) as error:
-        raise ConfigError([Mistake(file, dotted(at), f"{maker.target} cannot be loaded: {error}")]) from error
-    mistakes: list[Mistake] = []
-    options = dict(for_host(table, host))
-    if not isinstance(options.pop("enabled", True), bool):
-        mistakes.append(Mistake(file, dotted((*at, "enabled")), "it should be true or false"))
-    policy: str | None = None
-    settings: Any = None
-    try:
-        policy = _policy(options.pop("iqdisc", None))
-    except ValidationError as error:
-        mistakes += mistakes_of(error, IqDisc, file, (*at, "iqdisc"))
-    try:
-        settings = model.model_validate(options)
-    except ValidationError as error:
-        mistakes += mistakes_of(error, model, file, at)
-    if mistakes:
-        raise ConfigError(mistakes)
-    return ModuleChoice(maker, settings, policy)
-
-
-def _policy(table: Any) -> str | None:
-    if table is None:
-        return None
-    chosen = IqDisc.model_validate(table)
-    return f"queues:{chosen.workers}" if chosen.type == "queues" else chosen.type
 
 
 def _wrong_hosts(root: Root, file: str) -> Iterator[Mistake]:
@@ -339,37 +235,3 @@ def _wrong_hosts(root: Root, file: str) -> Iterator[Mistake]:
                 message = str(error)
             if message:
                 yield Mistake(file, dotted(("components", domain)), message)
-
-
-def _wrong_modules(table: Table, hosts: list[str], makers: Mapping[str, Any], file: str) -> list[Mistake]:
-    """Check every module table, those of each host_config too, without a second copy of any mistake."""
-    places: list[tuple[Key, Any, list[str]]] = [(("modules",), table.get("modules"), hosts)]
-    differing = table.get("host_config")
-    for number, entry in enumerate(differing if isinstance(differing, list) else ()):
-        if isinstance(entry, Mapping):
-            host = SOME_DOMAIN if "host_type" in entry else entry.get("host")
-            own = [host] if isinstance(host, str) else hosts
-            places.append((("host_config", number, "modules"), entry.get("modules"), own))
-    found: dict[Mistake, None] = {}
-    for at, modules, own in places:
-        for name, options in modules.items() if isinstance(modules, Mapping) else ():
-            if not isinstance(options, Mapping):
-                continue  # the Root model has said so
-            for host in own:
-                found.update(dict.fromkeys(_wrong_module((*at, name), options, host, makers, file)))
-    return list(found)
-
-
-def _wrong_module(at: Key, options: Table, host: str, makers: Mapping[str, Any], file: str) -> list[Mistake]:
-    name = str(at[-1])
-    maker = makers.get(name)
-    if maker is None:
-        return [Mistake(file, dotted(at), unknown(name, makers).replace("unknown key", "unknown module"))]
-    if options.get("enabled") is False:
-        # What is off is not imported; its options wait unread.
-        return []
-    try:
-        _choose(maker, options, host, file, at)
-    except ConfigError as error:
-        return error.mistakes
-    return []

@@ -36,6 +36,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "log",
         "mistakes",
         "settings",
+        "choices",
         "config",
         "template",
         "metrics",

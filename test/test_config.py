@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 from twisted.trial.unittest import SynchronousTestCase
 
-from palaver import config, modules, settings
+from palaver import choices, modules, settings
 from palaver.config import Config, ConfigError, for_host, load_config
 from palaver.plugin import ModuleMaker
 from palaver.template import TEMPLATE
@@ -323,7 +323,7 @@ class ModuleTests(SynchronousTestCase):
 
     def setUp(self):
         # Only the modules of these tests, so that they say nothing about the installed ones.
-        self.patch(config, "getPlugins", lambda interface: ())
+        self.patch(choices, "getPlugins", lambda interface: ())
 
     def chosen(self, text: str, host: str = "localhost") -> dict[str, tuple[Any, str | None]]:
         found = read(text).modules_for(host)
