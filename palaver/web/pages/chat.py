@@ -17,8 +17,8 @@ REL_WEBSOCKET = "urn:xmpp:alt-connections:websocket"
 REL_BOSH = "urn:xmpp:alt-connections:xbosh"
 
 # A module, like Converse.js itself: they run in order. The addresses are those at which the browser has found
-# this page, behind whatever proxies. Converse.js 14 resumes a session once; after the next cut it begins another,
-# which does not get what waits for the first. So it is told each time that it has not resumed yet.
+# this page, behind whatever proxies. Converse.js 14 resumes a session once; after the next cut it begins
+# another, which does not get what waits for the first. So it is told each time that it has not resumed yet.
 START = """\
 const options = %s;
 const absolute = (path) => (path && path.startsWith("/") ? location.origin + path : path);
