@@ -30,6 +30,11 @@ from palaver.storage import Batch, Entry, ids
 from palaver.times import stamp
 
 NS_MODERATE = "urn:xmpp:message-moderate:1"
+# What clients say that know version 0.2 of XEP-0425: the same inside of a fastening (XEP-0422).
+NS_MODERATE_BEFORE = "urn:xmpp:message-moderate:0"
+NS_RETRACT_BEFORE = "urn:xmpp:message-retract:0"
+NS_FASTEN = "urn:xmpp:fasten:0"
+APPLY_TO: Child = (NS_FASTEN, "apply-to")
 RETRACT: Child = (NS_RETRACT, "retract")
 RETRACTED: Child = (NS_RETRACT, "retracted")
 OCCUPANT_ID: Child = (NS_OCCUPANT_ID, "occupant-id")
@@ -55,6 +60,7 @@ class Moderation(Module):
         """Answer moderators."""
         hooks = Hooks.of(self.host)
         self.undo(hooks.add_iq("set", NS_MODERATE, "moderate", self.name, self.moderate))
+        self.undo(hooks.add_iq("set", *APPLY_TO, self.name, self.moderate_before))
         # Only a room says that one of its messages was moderated (section 5 of XEP-0425).
         self.undo(hooks.add_reserved(*RETRACTED))
         self.undo(hooks.add_room_info(self._tell))
@@ -62,27 +68,39 @@ class Moderation(Module):
 
     def _tell(self, room: Room) -> Announced:
         kept = TOMBSTONE_FEATURES if room.has_archive else ()
-        return Announced((NS_MODERATE, NS_RETRACT, *kept))
+        return Announced((NS_MODERATE, NS_MODERATE_BEFORE, NS_RETRACT, *kept))
 
     # -- moderators ---------------------------------------------------------------------
 
     async def moderate(self, request: RoomRequest) -> None:
         """Retract somebody's message (XEP-0425 section 4). Raises StanzaError, StorageError."""
+        node = request.iq.child(NS_MODERATE, "moderate")
+        assert node is not None
+        await self._moderate(request, node, node.getAttribute("id", ""), RETRACT)
+
+    async def moderate_before(self, request: RoomRequest) -> None:
+        """Do the same for a client of version 0.2. Raises StanzaError, StorageError."""
+        fastening = request.iq.child(*APPLY_TO)
+        assert fastening is not None
+        node = next(fastening.elements(NS_MODERATE_BEFORE, "moderate"), None)
+        if node is None:
+            raise StanzaError("service-unavailable")
+        id = fastening.getAttribute("id", "")
+        await self._moderate(request, node, id, (NS_RETRACT_BEFORE, "retract"))
+
+    async def _moderate(self, request: RoomRequest, node: domish.Element, id: str, wanted: Child) -> None:
         room, occupant = request.room, request.occupant
         assert room is not None
-        order = self._read(request)
+        if next(node.elements(*wanted), None) is None:
+            raise StanzaError("bad-request", "Messages are moderated by a retraction")
+        order = self._read(request, node, from_text(id))
         await room.order.take(partial(self._retract, room, order, request.sender.bare, occupant))
 
     @staticmethod
-    def _read(request: RoomRequest) -> _Order:
-        node = request.iq.child(NS_MODERATE, "moderate")
-        assert node is not None
-        if next(node.elements(*RETRACT), None) is None:
-            raise StanzaError("bad-request", "Messages are moderated by a retraction")
-        id = from_text(node.getAttribute("id", ""))
+    def _read(request: RoomRequest, node: domish.Element, id: int | None) -> _Order:
         if id is None:
             raise StanzaError("item-not-found", "There is no such message")
-        reason = _text(node, "reason")
+        reason = next((str(child) for child in node.elements(node.uri, "reason")), "")
         if len(reason) > MAX_REASON_CHARS:
             raise StanzaError("not-acceptable", f"A reason has at most {MAX_REASON_CHARS} characters")
         inner = element("reason", None, escape(reason)) if reason else b""
@@ -104,9 +122,9 @@ class Moderation(Module):
             _bury(batch, target, moderated, None)
         elif not _is_remembered(room, order.id):
             raise StanzaError("item-not-found", "There is no such message")
-        inner = element("retract", NS_RETRACT, moderated, id=to_text(order.id))
+        inner = element("retract", NS_RETRACT, moderated, id=to_text(order.id)) + _fastened(room, order)
         attrs = {"from": room.jid.bare, "type": "groupchat", "id": secrets.token_urlsafe(ID_BYTES)}
-        message = Stanza("message", attrs, (RETRACT,), inner)
+        message = Stanza("message", attrs, (RETRACT, APPLY_TO), inner)
         id = ids.new_id()
         if room.has_archive:
             batch.append(_entry(room, id, message))
@@ -163,8 +181,12 @@ def _tell(room: Room, entry: Entry) -> None:
         room.service.events.fire(MessageRetracted(entry.peer, entry.payload))
 
 
-def _text(node: domish.Element, name: str) -> str:
-    return next((str(child) for child in node.elements(NS_MODERATE, name)), "")
+def _fastened(room: Room, order: _Order) -> bytes:
+    """Give what clients of version 0.2 are told."""
+    address = order.by.address if order.by is not None else room.jid.bare
+    inner = element("retract", NS_RETRACT_BEFORE) + order.reason
+    moderated = element("moderated", NS_MODERATE_BEFORE, inner, by=address)
+    return element("apply-to", NS_FASTEN, moderated, id=to_text(order.id))
 
 
 async def _find(room: Room, id: int) -> Entry | None:

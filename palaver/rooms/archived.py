@@ -59,6 +59,14 @@ def form(service: Service, request: RoomRequest) -> bytes:
     return queries.form(True)
 
 
+def preferences(service: Service, request: RoomRequest) -> bytes:
+    """Refuse the preferences of an archive that is not the asker's own (XEP-0441 section 2.1).
+
+    Whether a room keeps what is said is in its configuration, for all who are in it.
+    """
+    raise StanzaError("feature-not-implemented", "The owners of a room say whether messages are kept")
+
+
 async def metadata(service: Service, request: RoomRequest) -> bytes:
     """Give the first and the last message's id and time (section 5)."""
     return await pages.metadata(_room(service, request).archive)

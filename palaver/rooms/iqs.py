@@ -51,6 +51,8 @@ ANSWERS: dict[tuple[str, str, Child], Answer] = {
     (ROOM, "get", (NS_MAM, "query")): archived.form,
     (ROOM, "set", (NS_MAM, "query")): archived.query,
     (ROOM, "get", (NS_MAM, "metadata")): archived.metadata,
+    (ROOM, "get", (NS_MAM, "prefs")): archived.preferences,
+    (ROOM, "set", (NS_MAM, "prefs")): archived.preferences,
 }
 """By addressee, type and payload; modules add to it by `palaver.rooms.hooks.Hooks.add_iq`."""
 

@@ -240,6 +240,14 @@ class ArchiveTests(Asking):
         answer = self.ask(self.juliet, f"<metadata xmlns='{MAM}'/>")
         self.assertTrue(answer.metadata.start["id"])
 
+    def test_preferences(self) -> None:
+        """Nobody has preferences of his own for a room's archive: its owners decide for all."""
+        for client in (self.romeo, self.juliet, self.nurse):
+            for kind in ("get", "set"):
+                answer = self.ask(client, f"<prefs xmlns='{MAM}' default='never'/>", kind=kind)
+                self.assertEqual(refusal(answer), ("cancel", "feature-not-implemented"))
+        self.assertEqual(len(self.read(self.juliet)), 3)
+
     def test_off(self) -> None:
         """A room that keeps nothing has no archive, and what was said goes when the room goes."""
         self.configure(enablearchiving="0")

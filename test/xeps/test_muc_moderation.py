@@ -10,7 +10,13 @@ from palaver.rooms.namespaces import NS_OCCUPANT_ID
 from palaver.test.house import Client
 from palaver.test.rooms.cases import ROOM, RoomCase, bodies, refusal
 from palaver.test.storage.faulty import FaultyStorage
-from palaver.xeps.muc_moderation import NS_MODERATE, Moderation
+from palaver.xeps.muc_moderation import (
+    NS_FASTEN,
+    NS_MODERATE,
+    NS_MODERATE_BEFORE,
+    NS_RETRACT_BEFORE,
+    Moderation,
+)
 from palaver.xeps.muc_occupant_id import OccupantIds
 
 
@@ -48,6 +54,16 @@ class ModerationCase(RoomCase):
         client.received.remove(answer)
         return answer.element
 
+    def moderate_before(self, client: Client, inner: str) -> domish.Element:
+        """Ask for it as clients do that know version 0.2; give the answer."""
+        client.send(
+            f"<iq type='set' id='r1' to='{ROOM}'>"
+            f"<apply-to xmlns='{NS_FASTEN}' id='{self.target}'>{inner}</apply-to></iq>"
+        )
+        (answer,) = [one for one in client.received if one.name == "iq"]
+        client.received.remove(answer)
+        return answer.element
+
     def archive(self) -> str:
         """Give all that the archive holds, as the owner sees it."""
         self.romeo.take()
@@ -70,6 +86,27 @@ class ModerationTests(ModerationCase):
             self.assertEqual(moderated["by"], f"{ROOM}/Romeo")
             self.assertEqual(len(list(moderated.elements(NS_OCCUPANT_ID, "occupant-id"))), 1)
             self.assertEqual([str(one) for one in retract.elements(NS_RETRACT, "reason")], ["Not here & now"])
+
+    def test_before(self) -> None:
+        """A client of the older version asks in its words, and everybody is told in both."""
+        retract = f"<retract xmlns='{NS_RETRACT_BEFORE}'/><reason>Not here</reason>"
+        asked = f"<moderate xmlns='{NS_MODERATE_BEFORE}'>{retract}</moderate>"
+        self.assertEqual(refusal(self.moderate_before(self.juliet, asked))[1], "forbidden")
+        self.assertEqual(self.moderate_before(self.romeo, asked)["type"], "result")
+        (told,) = self.juliet.take()
+        self.assertEqual([one["id"] for one in told.elements(NS_RETRACT, "retract")], [self.target])
+        (fastening,) = told.elements(NS_FASTEN, "apply-to")
+        (moderated,) = fastening.elements(NS_MODERATE_BEFORE, "moderated")
+        self.assertEqual((fastening["id"], moderated["by"]), (self.target, f"{ROOM}/Romeo"))
+        self.assertEqual(str(moderated.reason), "Not here")
+        self.assertEqual(bodies(self.enter(self.nurse, "Nurse")), [])
+
+    def test_before_wrong(self) -> None:
+        """Fastenings of other kinds, and moderation without a retraction, are refused."""
+        self.assertEqual(refusal(self.moderate_before(self.romeo, ""))[1], "service-unavailable")
+        asked = f"<moderate xmlns='{NS_MODERATE_BEFORE}'/>"
+        self.assertEqual(refusal(self.moderate_before(self.romeo, asked))[1], "bad-request")
+        self.assertEqual(self.juliet.take(), [])
 
     def test_history(self) -> None:
         """Whoever enters later is not told what was retracted, also after a restart."""
@@ -108,6 +145,7 @@ class ModerationTests(ModerationCase):
         query = "<query xmlns='http://jabber.org/protocol/disco#info'/>"
         answer = self.nurse.ask(f"<iq type='get' id='i' to='{ROOM}'>{query}</iq>").toXml()
         self.assertIn(NS_MODERATE, answer)
+        self.assertIn(NS_MODERATE_BEFORE, answer)
         self.assertEqual(f"{NS_RETRACT}#tombstone" in answer, self.persists == "1")
 
 
