@@ -2,38 +2,52 @@
 
 What follows ``python -m palaver.test.bench`` goes to compare.py, which explains itself
 with ``--help``; ``--only chat,ping`` is the common one, and ``--archive`` has every message archived.
+``--only s2s,component`` goes to relay.py, which starts two servers of each kind.
 """
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from palaver.test.bench.fresh import Fresh, free_port
+from palaver.test.bench.fresh import Fresh
 
 # A thousand occupants take minutes to enter with some peers; ask for muc-1000 by --only.
-SCENARIOS = "login,chat,chat-w1,ping,presence,pep,component,muc-50,muc-200,idle"
+SCENARIOS = "login,chat,chat-w1,ping,presence,pep,muc-50,muc-200,idle"
 ARCHIVE = "[modules.mod_mam]\n"
 # The peers have rooms of this size too.
 ROOMS = "[modules.mod_muc]\nmax_users = 20000\n[modules.mod_muc.default_room]\nmax_users = 20000\n"
-COMPONENTS = '[[listen.component]]\nport = {port}\nsecret = "load-secret"\n'
+# What relay.py measures, all of it in one run.
+RELAYED = {"s2s", "component"}
 
 
 def main() -> int:
-    """Run the comparison; gives its exit status."""
-    here = Path(__file__).parent
-    arguments = sys.argv[1:]
-    archive = "--archive" in arguments
-    if "--only" not in arguments and not archive:
-        arguments += ["--only", SCENARIOS]
-    component_port = free_port()
-    more = COMPONENTS.format(port=component_port) + ROOMS + (ARCHIVE if archive else "")
+    """Run the comparisons; gives the exit status."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--only")
+    options, others = parser.parse_known_args()
+    if options.only is None:
+        return compare([] if "--archive" in others else SCENARIOS.split(","), others)
+    names = options.only.split(",")
+    here = [name for name in names if name not in RELAYED]
+    status = compare(here, others) if here else 0
+    if len(here) < len(names):
+        relay = [sys.executable, "-m", "palaver.test.bench.relay", *others]
+        status = subprocess.run(relay).returncode or status
+    return status
+
+
+def compare(names: list[str], others: list[str]) -> int:
+    """Have a server compared with one of each other kind; ``names``: which scenarios (none: all)."""
+    compare_py = Path(__file__).with_name("compare.py")
+    more = ROOMS + (ARCHIVE if "--archive" in others else "")
+    only = ["--only", ",".join(names)] if names else []
     with tempfile.TemporaryDirectory(prefix="palaver-bench-") as folder, Fresh(folder, more) as server:
         place = ["--port", str(server.port), "--pid", str(server.pid)]
-        place += ["--component-port", str(component_port)]
-        return subprocess.run([sys.executable, str(here / "compare.py"), *place, *arguments]).returncode
+        return subprocess.run([sys.executable, str(compare_py), *place, *only, *others]).returncode
 
 
 if __name__ == "__main__":

@@ -12,10 +12,11 @@ from typing import Self
 
 CONFIG = """
 [general]
+hosts = ["{host}"]
 loglevel = "warning"
 data_dir = "data"
 [[listen.c2s]]
-interface = "127.0.0.1"
+interface = "{address}"
 port = {port}
 tls = "optional"
 [auth]
@@ -39,11 +40,14 @@ def free_port() -> int:
 class Fresh:
     """Runs from ``__enter__``, which waits for the ready line, to ``__exit__``; the folder stays."""
 
-    def __init__(self, folder: str, more: str = "") -> None:
-        """``more`` is added to the configuration."""
+    def __init__(
+        self, folder: str, more: str = "", host: str = "localhost", address: str = "127.0.0.1"
+    ) -> None:
+        """``more`` is added to the configuration; ``address`` is where clients connect."""
         self.port = free_port()
         self._config = Path(folder, "palaver.toml")
-        self._config.write_text(CONFIG.format(port=self.port) + more, "utf-8")
+        values = {"host": host, "address": address, "port": self.port}
+        self._config.write_text(CONFIG.format(**values) + more, "utf-8")
 
     def __enter__(self) -> Self:
         # As `make run` does it: no docstrings in memory, and byte code kept from one start to the next.

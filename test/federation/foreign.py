@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,8 @@ allow_unencrypted_plain_auth = true
 authentication = "internal_plain"
 interfaces = {{ "{address}" }}
 c2s_ports = {{ {c2s} }}
+component_interfaces = {{ "{address}" }}
+component_ports = {{ {component} }}
 s2s_ports = {{ {s2s} }}
 http_ports = {{}}
 https_ports = {{}}
@@ -45,14 +48,16 @@ unbound = {{ resolvconf = false; hoststxt = false; forward = {{ "{dns}" }};
   options = {{ ["do-not-query-localhost:"] = "no" }} }}
 limits = {{}}
 storage = "internal"
-log = {{ debug = "{dir}/prosody.log" }}
+log = {{ {level} = "{dir}/prosody.log" }}
 ssl = {{ certificate = "{dir}/cert.pem", key = "{dir}/key.pem", cafile = "{ca}" }}
 VirtualHost "{domain}"
 Component "rooms.{domain}" "muc"
+Component "relay.{domain}"
+  component_secret = "load-secret"
 """
 
 _EJABBERD = """
-loglevel: debug
+loglevel: {level}
 hosts: ["{domain}"]
 certfiles: ["{dir}/both.pem"]
 ca_file: "{ca}"
@@ -65,10 +70,19 @@ listen:
     ip: "{address}"
     module: ejabberd_c2s
     access: c2s
+    starttls: true
+    backlog: 4096
   -
     port: {s2s}
     ip: "{address}"
     module: ejabberd_s2s_in
+  -
+    port: {component}
+    ip: "{address}"
+    module: ejabberd_service
+    hosts:
+      relay.{domain}:
+        password: load-secret
 auth_password_format: plain
 registration_timeout: infinity
 access_rules:
@@ -85,13 +99,18 @@ modules:
 
 
 class Foreign:
-    """A server of another kind for ``domain`` at ``address``; ``c2s`` and ``s2s`` are its ports."""
+    """A server of another kind for ``domain`` at ``address``.
 
-    def __init__(self, kind: str, folder: Path, domain: str, address: str) -> None:
+    ``c2s``, ``s2s`` and ``component`` are its ports.
+    """
+
+    def __init__(self, kind: str, folder: Path, domain: str, address: str, *, quiet: bool = False) -> None:
+        """``quiet``: its log is kept for warnings, and not for whoever looks why a test fails."""
         self.kind = kind
         self.domain = domain
         self.address = address
-        self.c2s, self.s2s = free_ports(address)
+        self.c2s, self.s2s, self.component = free_ports(address, 3)
+        self._level = {PROSODY: "warn", EJABBERD: "warning"}[kind] if quiet else "debug"
         self._folder = folder
         self._process: Any = None
         (folder / "data").mkdir(parents=True)
@@ -108,6 +127,7 @@ class Foreign:
         values = {
             "dir": folder.resolve(), "ca": folder.resolve() / "ca.pem", "address": self.address,
             "c2s": self.c2s, "s2s": self.s2s, "domain": self.domain, "dns": dns.replace(":", "@"),
+            "component": self.component, "level": self._level,
         }  # fmt: skip
         if self.kind == PROSODY:
             command = self._prosody(values, trusted)
@@ -118,6 +138,12 @@ class Foreign:
                 command, stdout=out, stderr=subprocess.STDOUT, start_new_session=True
             )
         await self._listens()
+
+    @property
+    def pid(self) -> int:
+        """The process, whose descendants may do the work."""
+        pid: int = self._process.pid
+        return pid
 
     def _prosody(self, values: dict[str, Any], trusted: bool) -> list[str]:
         file = self._folder / "prosody.cfg.lua"
@@ -192,12 +218,13 @@ class Foreign:
         return [pid for pid in found if pid != self._process.pid]
 
 
-def free_ports(address: str) -> tuple[int, int]:
-    """Give two ports that nobody listens on."""
-    with socket.socket() as one, socket.socket() as two:
-        one.bind((address, 0))
-        two.bind((address, 0))
-        return one.getsockname()[1], two.getsockname()[1]
+def free_ports(address: str, count: int) -> list[int]:
+    """Give ports that nobody listens on."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind((address, 0))
+        return [each.getsockname()[1] for each in sockets]
 
 
 def _open(address: str, port: int) -> bool:
