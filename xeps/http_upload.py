@@ -156,7 +156,8 @@ class HttpUpload(Module):
 
     def _bucket(self) -> Any:
         # An HTTP client needs memory, which a server without a bucket need not spend.
-        from palaver.web.uploads.bucket import Bucket, Keys
+        from palaver.web.uploads.bucket import Bucket
+        from palaver.web.uploads.signing import Keys
 
         s3 = self.settings.s3
         assert s3 is not None

@@ -28,7 +28,7 @@ MAX_ANSWER_BYTES = 64 * 1024
 MAX_WAITING = 100
 USER_AGENT = b"palaver"
 
-_FAILURES = (
+FAILURES = (
     CancelledError,
     ConnectError,
     ConnectionDone,
@@ -80,7 +80,7 @@ class HttpPool:
         self._max_waiting = max_connections * MAX_WAITING
         self._pool = HTTPConnectionPool(reactor)
         self._pool.maxPersistentPerHost = max_connections
-        policy = BrowserLikePolicyForHTTPS(_trusted(ca_file)) if ca_file else BrowserLikePolicyForHTTPS()
+        policy = BrowserLikePolicyForHTTPS(trusted(ca_file)) if ca_file else BrowserLikePolicyForHTTPS()
         self._agent = agent or Agent(reactor, policy, connectTimeout=timeout_s, pool=self._pool)
 
     def close(self) -> Deferred[Any]:
@@ -108,7 +108,7 @@ class HttpPool:
             except NeverReceived:
                 # The server has closed a connection that was kept; another one is made.
                 return await self._request(method, url, headers, body)
-        except _FAILURES as error:
+        except FAILURES as error:
             raise PushFailed(f"no answer: {type(error).__name__}") from None
         finally:
             self._turns.release()
@@ -144,7 +144,7 @@ def _timed_out(outcome: Any, timeout_s: float) -> Any:
     return Failure(TimeoutError(timeout_s)) if isinstance(outcome, Failure) else outcome
 
 
-def _trusted(ca_file: Path) -> Any:
+def trusted(ca_file: Path) -> Any:
     """Give the certificates of a PEM file to trust. Raises OSError, ValueError."""
     end = b"-----END CERTIFICATE-----"
     parts = [part + end for part in ca_file.read_bytes().split(end)[:-1]]
@@ -197,4 +197,4 @@ class _Answer(Protocol):
     def _abort(self, finished: object = None) -> None:
         transport: Any = self.transport
         if transport is not None:
-            transport.abortConnection()
+            transport.loseConnection()

@@ -38,7 +38,7 @@ class S3Case(UploadCase):
         """Have an empty bucket."""
         self.moto: Moto = moto()
         self.moto.reset(public="add_acl" not in self.more)
-        self.modules = {
+        self.modules = {  # type: ignore[misc]
             "mod_mam": {},
             "mod_http_upload": {"quota": 10_000, **bucket(f"{self.moto.url}/a%20b/", **self.more)},
         }
@@ -73,7 +73,8 @@ class S3Case(UploadCase):
 
     async def used(self) -> int:
         """Give how many bytes count as romeo's."""
-        return (await self.module._uploads.used())["romeo"]
+        used: int = (await self.module._uploads.used())["romeo"]
+        return used
 
     async def sweep(self, later_s: float = 0) -> None:
         """Have everything deleted that is due after a while."""

@@ -1,0 +1,1 @@
+"""Requests that go on to other web servers: routes, and what passes in both directions."""
