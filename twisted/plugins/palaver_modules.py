@@ -394,6 +394,12 @@ roster_exchange = ModuleMaker(
     (Xep(144, "1.1.1"),),
     default=False,
 )
+revproxy = ModuleMaker(
+    "mod_revproxy",
+    f"{_XEPS}.revproxy.RevProxy",
+    "Parts of the site that are other web servers, by host, path and method",
+    default=False,
+)
 roster = ModuleMaker(
     "mod_roster",
     f"{_XEPS}.roster.Roster",
