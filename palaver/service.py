@@ -93,7 +93,9 @@ class Palaver(MultiService):
         self.ready: Deferred[Palaver] = Deferred()
         self._ports = Ports(reactor, self._listener)
         # Over HTTP there is no STARTTLS; whoever comes by HTTPS is secure already.
-        self._door = Door(self.hosts, reactor, partial(self._client_listener, tls="off"))
+        self._door = Door(
+            self.hosts, reactor, partial(self._client_listener, tls="off"), self._component_port
+        )
         self.server.registry.registerUtility(self._door, IWeb)
         self._flusher = Flusher(reactor)
         self._wheel = Wheel(reactor)
@@ -218,6 +220,13 @@ class Palaver(MultiService):
         else:
             listener.table = table
 
+    def _update_behind_http(self, listener: Any) -> None:
+        """Give what carries streams over HTTP new settings."""
+        if isinstance(listener, ComponentPort):
+            self._update(listener, listener.table)
+        else:
+            listener.settings = self._stream_settings("off")
+
     def _client_listener(self, name: str, tls: str) -> ClientPort:
         listener = ClientPort(
             name, self._stream_settings(tls), self.reactor, self._flusher, self._wheel,
@@ -336,7 +345,7 @@ class Palaver(MultiService):
             raise
         self.tls.reload(self._tls_settings(config))
         await self._ports.settle(config.listen.ports, self._update)
-        self._door.update(lambda listener: setattr(listener, "settings", self._stream_settings("off")))
+        self._door.update(self._update_behind_http)
         self._apply_limits(config)
         self._federate(config)
         log.info("reloaded")

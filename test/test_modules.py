@@ -77,7 +77,7 @@ def no_listener(name: str) -> Any:
 def furnished() -> House:
     """Give a house with everything that modules put themselves on."""
     house = House()
-    house.host.provide(Door({house.host.domain: house.host}, house.clock, make_listener=no_listener), IWeb)
+    house.host.provide(Door({house.host.domain: house.host}, house.clock, no_listener, no_listener), IWeb)
     return house
 
 

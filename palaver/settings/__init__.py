@@ -16,7 +16,15 @@ from twisted.python.reflect import namedAny
 from palaver.log import LogFormat
 from palaver.mistakes import ConfigError
 from palaver.settings.clients import Auth, Limits, Password
-from palaver.settings.ports import C2sListener, ComponentListener, HttpListener, Listen, Port, S2sListener
+from palaver.settings.ports import (
+    C2sListener,
+    ComponentListener,
+    ComponentRules,
+    HttpListener,
+    Listen,
+    Port,
+    S2sListener,
+)
 from palaver.settings.s2s import S2s
 from palaver.settings.values import (
     Account,
@@ -38,6 +46,7 @@ __all__ = [
     "Certificate",
     "Component",
     "ComponentListener",
+    "ComponentRules",
     "Domain",
     "ExistingFile",
     "General",

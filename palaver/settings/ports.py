@@ -100,22 +100,9 @@ class S2sListener(Port):
         return "TLS" if self.tls == "direct" else "STARTTLS"
 
 
-class ComponentListener(Port):
-    """A port for components (XEP-0114, XEP-0225)."""
+class ComponentRules(Section):
+    """Which components may connect, and what they may do, whatever they connect over."""
 
-    kind = "component"
-
-    interface: Address = Field(
-        default="127.0.0.1",
-        description="The IP address to listen on: this machine, since the handshake of XEP-0114 goes without "
-        "TLS; :: is every address.",
-    )
-    port: int = Field(default=5347, ge=0, le=65535, description="The TCP port; 0 takes any free one.")
-    tls: Literal["off", "optional", "required", "direct"] = Field(
-        default="off",
-        description="STARTTLS (XEP-0225 only) not offered, offered, or demanded; direct: TLS from the first "
-        "byte.",
-    )
     secret: str | None = Field(
         default=None,
         min_length=1,
@@ -136,6 +123,24 @@ class ComponentListener(Port):
     )
     max_stanza_bytes: int = Field(
         default=512 * KIB, ge=10_000, description="The longest stanza; a longer one ends the stream."
+    )
+
+
+class ComponentListener(ComponentRules, Port):
+    """A port for components (XEP-0114, XEP-0225)."""
+
+    kind = "component"
+
+    interface: Address = Field(
+        default="127.0.0.1",
+        description="The IP address to listen on: this machine, since the handshake of XEP-0114 goes without "
+        "TLS; :: is every address.",
+    )
+    port: int = Field(default=5347, ge=0, le=65535, description="The TCP port; 0 takes any free one.")
+    tls: Literal["off", "optional", "required", "direct"] = Field(
+        default="off",
+        description="STARTTLS (XEP-0225 only) not offered, offered, or demanded; direct: TLS from the first "
+        "byte.",
     )
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from ipaddress import ip_network
 from typing import Any
 from weakref import WeakSet
@@ -10,7 +11,7 @@ from weakref import WeakSet
 from twisted.internet.task import deferLater
 from zope.interface import implementer
 
-from palaver.settings import HttpListener
+from palaver.settings import ComponentListener, HttpListener
 from palaver.streams.tls import ALPN_HTTP
 from palaver.web.interfaces import IWeb
 from palaver.web.mounts import Mounts
@@ -73,13 +74,23 @@ class HttpPort:
 class Door:
     """What a server shows over HTTP."""
 
-    def __init__(self, hosts: Mapping[str, Any], reactor: Any, make_listener: Callable[[str], Any]) -> None:
-        """``make_listener`` gives the `Listener` of client streams over a transport of this name."""
+    def __init__(
+        self,
+        hosts: Mapping[str, Any],
+        reactor: Any,
+        make_listener: Callable[[str], Any],
+        make_component_port: Callable[[ComponentListener], Any],
+    ) -> None:
+        """``make_listener`` gives the `Listener` of client streams over a transport of this name.
+
+        ``make_component_port`` gives the `ComponentPort` after a table.
+        """
         self.mounts = Mounts(hosts)
         # The sites of the ports, those that are closed by now too.
         self.sites: WeakSet[Any] = WeakSet()
         self._reactor = reactor
         self._make_listener = make_listener
+        self._make_component_port = make_component_port
         self._listeners: dict[str, Any] = {}
         self._shared: dict[str, Any] = {}
         self._advertised: dict[str, dict[str, str]] = {}
@@ -125,6 +136,17 @@ class Door:
             found = self._listeners[name] = self._make_listener(name)
         return found
 
+    def component_listener(self, domain: str, table: ComponentListener) -> Any:
+        """See IWeb."""
+        # No name of a transport has a space.
+        name = f"component {domain}"
+        found = self._listeners.get(name)
+        if found is None:
+            found = self._listeners[name] = self._make_component_port(table)
+        found.table = table
+        found.settings = replace(found.settings, max_stanza_bytes=table.max_stanza_bytes)
+        return found
+
     def shared(self, name: str, make: Callable[[], Any]) -> Any:
         """See IWeb."""
         if name not in self._shared:
@@ -132,7 +154,7 @@ class Door:
         return self._shared[name]
 
     def connections(self) -> list[Any]:
-        """Give the connections of client streams that came through here."""
+        """Give the connections of streams that came through here."""
         return [connection for found in self._listeners.values() for connection in found.connections]
 
     def update(self, change: Callable[[Any], None]) -> None:

@@ -30,6 +30,13 @@ class IWeb(Interface):
         ``name`` stands in metrics. There is one for each name, and it makes `ClientStream`s for every host.
         """
 
+    def component_listener(domain, table):
+        """Give the `palaver.streams.listener.Listener` for streams of components that come to a host's page.
+
+        ``table`` is a `palaver.settings.ComponentListener`, for what it says of components. It takes the
+        place of the one before.
+        """
+
     def shared(name, make):
         """Give what all pages of a name share, in every host and beyond every reload; made at first."""
 

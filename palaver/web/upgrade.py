@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Any, ClassVar
 
 from twisted.internet.interfaces import ISSLTransport
 from twisted.web.resource import Resource
@@ -30,6 +30,7 @@ class WebSocketPage(Resource):
     """Where clients connect."""
 
     isLeaf = True
+    connection: ClassVar[type[WebSocketConnection]] = WebSocketConnection
 
     def __init__(self, web: IWeb, origins: Sequence[str], always_secure: bool) -> None:
         """``origins`` are the pages whose scripts may connect; empty for all."""
@@ -45,7 +46,7 @@ class WebSocketPage(Resource):
             return PAGE
         if SUBPROTOCOL not in _tokens(request, b"sec-websocket-protocol"):
             return problem(request, HTTPStatus.NOT_IMPLEMENTED, "Ask for the subprotocol xmpp (RFC 7395)")
-        listener = self._web.listener("websocket")
+        listener = self.listener()
         client = self._web.client(request)
         handshake = ServerProtocol(origins=self._origins, subprotocols=[SUBPROTOCOL])
         response = handshake.accept(Handshake(request.uri.decode("latin-1"), _headers(request)))
@@ -57,9 +58,13 @@ class WebSocketPage(Resource):
         metrics.connections[listener.name] += 1
         handshake.send_response(response)
         secure = client.secure or self._always_secure
-        connection = WebSocketConnection(listener, client.address, secure)
+        connection = self.connection(listener, client.address, secure)
         _hand_over(request, b"".join(handshake.data_to_send()), connection)
         return NOT_DONE_YET
+
+    def listener(self) -> Any:
+        """Give what the connections share."""
+        return self._web.listener("websocket")
 
 
 def _hand_over(request: Any, answer: bytes, connection: WebSocketConnection) -> None:

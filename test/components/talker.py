@@ -33,7 +33,14 @@ class ComponentConnection(FakeConnection):
 class Gates:
     """A house, and the components that it lets in: those of ``tables``, by domain."""
 
-    def __init__(self, tables: dict[str, dict[str, Any]] | None = None, house: House | None = None) -> None:
+    def __init__(
+        self,
+        tables: dict[str, dict[str, Any]] | None = None,
+        house: House | None = None,
+        gateway: type[Gateway] | None = None,
+    ) -> None:
+        """``gateway`` is what connects; over TCP without one."""
+        self.gateway = gateway or Gateway
         self.house = house or House()
         self.router: Any = self.house.router
         self.components = Directory(self.router, maybeDeferred)
@@ -45,7 +52,7 @@ class Gates:
 
     def open(self, **listener: Any) -> Gateway:
         """Give a component that has said nothing yet."""
-        return Gateway(self, ComponentListener(**listener))
+        return self.gateway(self, ComponentListener(**listener))
 
 
 class Gateway:

@@ -7,7 +7,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from palaver.test.components.talker import GATEWAY, Gates
+from palaver.test.components.talker import GATEWAY, Gates, Gateway
 from palaver.test.streams.talker import condition
 
 NS = "urn:xmpp:sm:3"
@@ -23,8 +23,10 @@ def ack(count: int) -> str:
 class AcknowledgementTests(SynchronousTestCase):
     """A gateway that wants to know what has arrived."""
 
+    gateway_class: type[Gateway] = Gateway
+
     def setUp(self) -> None:
-        self.gates = Gates()
+        self.gates = Gates(gateway=self.gateway_class)
         self.gateway = self.gates.open()
         self.gateway.connect()
         self.romeo = self.gates.house.login("romeo", "orchard", "<presence/>")

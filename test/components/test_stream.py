@@ -19,8 +19,10 @@ HELLO = f"<message from='nick@{GATEWAY}' to='romeo@example.org/orchard'><body>hi
 class Case(SynchronousTestCase):
     """A host with romeo on it, and a gateway that may connect."""
 
+    gateway_class: type[Gateway] = Gateway
+
     def setUp(self) -> None:
-        self.gates = Gates()
+        self.gates = Gates(gateway=self.gateway_class)
         self.gateway = self.gates.open()
         self.romeo = self.gates.house.login("romeo", "orchard")
 

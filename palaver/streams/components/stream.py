@@ -100,6 +100,11 @@ class ComponentStream:
         """True until the end of the stream."""
         return self.state is not State.CLOSED
 
+    @property
+    def unfinished(self) -> bool:
+        """True when an element has come in part, as far as has been read."""
+        return self._held is None and not self._framer.between_elements
+
     # -- from the connection ------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
