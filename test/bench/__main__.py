@@ -16,7 +16,7 @@ from pathlib import Path
 from palaver.test.bench.fresh import Fresh
 
 # A thousand occupants take minutes to enter with some peers; ask for muc-1000 by --only.
-SCENARIOS = "login,chat,chat-w1,ping,presence,pep,muc-50,muc-200,idle"
+SCENARIOS = "login,chat,chat-w1,ping,presence,pep,muc-50,muc-200,idle,s2s"
 ARCHIVE = "[modules.mod_mam]\n"
 # The peers have rooms of this size too.
 ROOMS = "[modules.mod_muc]\nmax_users = 20000\n[modules.mod_muc.default_room]\nmax_users = 20000\n"
@@ -29,9 +29,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("--only")
     options, others = parser.parse_known_args()
-    if options.only is None:
-        return compare([] if "--archive" in others else SCENARIOS.split(","), others)
-    names = options.only.split(",")
+    if options.only is None and "--archive" in others:
+        return compare([], others)
+    names = (options.only or SCENARIOS).split(",")
     here = [name for name in names if name not in RELAYED]
     status = compare(here, others) if here else 0
     if len(here) < len(names):
