@@ -41,6 +41,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     },
     "mod_ping": {"send_pings": True},
     "mod_push_service_mongoosepush": {"url": "http://localhost"},
+    "mod_revproxy": {"routes": [{"host": "_", "path": "/proxied", "upstream": "http://localhost"}]},
 }
 
 
