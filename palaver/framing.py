@@ -279,8 +279,9 @@ class Framer(Segments):
             if b"xmlns:" in tag or _match_prefixed(tag):
                 return False
             self._attrs = parsing.attribute_names(self._attrs)
-        if any(mark in inner for mark in self._marks):
-            return False
+        for mark in self._marks:
+            if mark in inner:
+                return False
         # expat has checked this; another build of it might not.
         inner.decode()
         return not self._cdata

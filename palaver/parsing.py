@@ -95,6 +95,8 @@ def stream_error(error: expat.ExpatError, near: bytes) -> StreamError:
 
 def attribute_names(attrs: dict[str, str]) -> dict[str, str]:
     """Give attributes by the names of a `Stanza`: ``name``, ``xml:name`` or ``{ns}name``."""
+    if SEPARATOR not in "".join(attrs):
+        return attrs
     named = {}
     for key, value in attrs.items():
         ns, _, name = key.rpartition(SEPARATOR)

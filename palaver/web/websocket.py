@@ -1,7 +1,7 @@
 """XMPP over WebSocket (RFC 7395): a connection for client streams, its elements in frames.
 
-The frames that come are read by the websockets library; those that leave are never masked and
-never cut, so their few bytes of header are written here.
+Short texts, which is what comes and goes all day, are read and written by `palaver.web.frames`; all other
+frames that come are for the websockets library.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from palaver.markup import element
 from palaver.streams.listener import Listener
 from palaver.streams.tcp import Connection
 from palaver.tree import parse_element
+from palaver.web import frames
 from palaver.web.opening import END, stream_header
 from palaver.web.standalone import standalone
 
@@ -29,14 +30,14 @@ NS_FRAMING = "urn:ietf:params:xml:ns:xmpp-framing"
 MAX_FRAGMENTS = 64
 
 _CLOSE = element("close", NS_FRAMING)
-_TWO_BYTES = 126
-_EIGHT_BYTES = 1 << 16
+# How a stanza ends that begins so.
+_STANZA_ENDS = {b"<m": b"</message>", b"<p": b"</presence>", b"<i": b"</iq>"}
 
 
 class WebSocketConnection(Connection):
     """One WebSocket after its handshake; ``stream`` gets what a client over TCP would have sent."""
 
-    __slots__ = ("_frames", "_pieces")
+    __slots__ = ("_frames", "_head", "_owed", "_pieces")
 
     # Gives an element with the declarations that it leans on.
     declared = staticmethod(standalone)
@@ -49,6 +50,10 @@ class WebSocketConnection(Connection):
         self._frames = ServerProtocol(state=State.OPEN, max_size=factory.settings.max_stanza_bytes)
         # The pieces of a message that came cut, up to its last one.
         self._pieces: list[bytes] = []
+        # The head of a frame, when too little of it has come.
+        self._head = b""
+        # What the library has still to get of its frame, in bytes.
+        self._owed = 0
 
     def connectionMade(self) -> None:
         """See Connection; TLS, if there is any, is below HTTP."""
@@ -75,14 +80,56 @@ class WebSocketConnection(Connection):
 
     def _frames_received(self, data: bytes) -> None:
         """Take bytes of the WebSocket."""
-        frames = self._frames
-        frames.receive_data(data)
-        for frame in frames.events_received():
+        if self._head:
+            data, self._head = self._head + data, b""
+        at, size = 0, len(data)
+        limit = self.factory.settings.max_stanza_bytes
+        while at < size:
+            if not self._owed:
+                if not self._pieces:
+                    found, at = frames.texts(data, at, limit)
+                    self._texts(found)
+                    if at == size:
+                        return
+                length = frames.frame_bytes(data, at)
+                if length is None:
+                    self._head = data[at:]
+                    return
+                self._owed = length
+            piece = data[at : at + self._owed]
+            at += len(piece)
+            self._owed -= len(piece)
+            self._other(piece)
+
+    def _texts(self, found: list[bytes]) -> None:
+        """Take texts that came together; stanzas go to the stream together.
+
+        That none of them is ended by the next one is looked for only as far as that costs nothing: it would
+        be a stanza all the same.
+        """
+        stanzas: list[bytes] = []
+        for text in found:
+            end = _STANZA_ENDS.get(text[:2])
+            if end is not None and text.endswith(end):
+                stanzas.append(text)
+                continue
+            if stanzas:
+                self._give(b"".join(stanzas))
+                stanzas = []
+            self._element(text)
+        if stanzas:
+            self._give(b"".join(stanzas))
+
+    def _other(self, data: bytes) -> None:
+        """Take a frame of another kind, or a part of one."""
+        library = self._frames
+        library.receive_data(data)
+        for frame in library.events_received():
             if isinstance(frame, Frame):
                 self._take(frame)
-        if frames.parser_exc is not None:
-            self._broken(frames.parser_exc)
-        for answer in frames.data_to_send():
+        if library.parser_exc is not None:
+            self._broken(library.parser_exc)
+        for answer in library.data_to_send():
             if answer:
                 super().write(answer)
             else:
@@ -105,7 +152,6 @@ class WebSocketConnection(Connection):
 
     def _element(self, data: bytes) -> None:
         """Take one message of the WebSocket, which is one element (RFC 7395 section 3.3.3)."""
-        stream = self.stream
         try:
             if data.startswith(b"<open"):
                 data = stream_header(read_open(data))
@@ -113,11 +159,17 @@ class WebSocketConnection(Connection):
                 data = END
             elif not data.startswith(b"<"):
                 raise StreamError("bad-format", "A frame begins with an element")
-            stream.data_received(data)
-            if stream.is_open and stream.unfinished:
-                raise StreamError("not-well-formed", "A frame is a whole element")
         except StreamError as error:
-            stream.end(error)
+            self.stream.end(error)
+        else:
+            self._give(data)
+
+    def _give(self, data: bytes) -> None:
+        """Give the stream whole elements."""
+        stream = self.stream
+        stream.data_received(data)
+        if stream.is_open and stream.unfinished:
+            stream.end(StreamError("not-well-formed", "A frame is a whole element"))
 
     def _refuse(self, code: CloseCode, text: str) -> None:
         """End the stream, and then the WebSocket with a code of its own."""
@@ -136,14 +188,7 @@ class WebSocketConnection(Connection):
     def write(self, data: bytes) -> None:
         """Queue one element as one frame."""
         data = self.declared(data)
-        size = len(data)
-        if size < _TWO_BYTES:
-            head = b"\x81%c" % size
-        elif size < _EIGHT_BYTES:
-            head = b"\x81\x7e" + size.to_bytes(2, "big")
-        else:
-            head = b"\x81\x7f" + size.to_bytes(8, "big")
-        super().write(head + data)
+        super().write(frames.header(len(data)) + data)
 
     def open_stream(self, attrs: dict[str, str]) -> None:
         """See Connection."""
