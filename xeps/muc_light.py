@@ -8,12 +8,14 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from twisted.internet.defer import Deferred
 
 from palaver import jid
+from palaver.commands import command as commands
 from palaver.events import AccountDeleted
 from palaver.interfaces import IListElsewhere, IRosterAdditions
 from palaver.mistakes import ConfigError
 from palaver.modules import Module, Settings, every, on
 from palaver.muclight.changes import Rules
 from palaver.muclight.codec import Codec
+from palaver.muclight.commands import ROOMS
 from palaver.muclight.modern import Modern
 from palaver.muclight.rosters import RosterRooms
 from palaver.muclight.schema import DEFAULT_FIELDS, Config
@@ -111,6 +113,8 @@ class MucLight(Module):
         except ValueError as error:
             raise ConfigError(f"{self.name}: {error}") from None
 
+        for command in ROOMS:
+            self.undo(commands.add(host, command))
         if settings.rooms_in_rosters:
             service.rosters = RosterRooms(service)
             self.undo(host.provide(service.rosters, IRosterAdditions))

@@ -35,6 +35,11 @@ class Wish(NamedTuple):
     id: str
 
 
+def new_name() -> str:
+    """Give a name that no room has."""
+    return secrets.token_hex(NAME_BYTES)
+
+
 async def create(service: Service, wish: Wish) -> None:
     """Make a room and tell its members. Raises StanzaError, StorageError."""
     creator, name, wanted = wish.creator, wish.name, wish.wanted
@@ -54,7 +59,7 @@ async def create(service: Service, wish: Wish) -> None:
 
 async def _put(service: Service, wish: Wish, users: Users) -> None:
     """Commit a room and tell its members. Raises StanzaError, StorageError."""
-    name = wish.name or secrets.token_hex(NAME_BYTES)
+    name = wish.name or new_name()
     if name in service.rooms:
         raise _exists()
     config = {**service.schema.defaults, **wish.config}

@@ -77,6 +77,11 @@ async def destroy(room: Room, actor: str, id: str) -> None:
     """Destroy the room; for its owner. Raises StanzaError, StorageError."""
     if room.users[actor] != OWNER:
         raise StanzaError("not-allowed")
+    await end(room, id)
+
+
+async def end(room: Room, id: str) -> None:
+    """Destroy the room, whoever wants it, and tell its members. Raises StorageError."""
     told = room.service.codec.of_end(room, id)
     batch = Batch()
     store.drop_room(batch, room)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import heapq
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import BaseModel, Field
 
 from palaver import jid
+from palaver.commands.accounts import existing
 from palaver.commands.command import Arguments, Call, Command, Done
 from palaver.commands.typed import Account
 from palaver.errors import StanzaError
@@ -20,6 +21,7 @@ from palaver.rooms.store import KIND
 if TYPE_CHECKING:
     from palaver.rooms.room import Room
     from palaver.rooms.service import Service
+    from palaver.routing.host import Host
 
 MAX_LISTED = 500
 # Names that one search reads at a time, and all in all before it says that there may be more.
@@ -102,7 +104,8 @@ async def page(service: Service, find: str, after: str, limit: int) -> tuple[lis
 
     Also gives behind which one the next page begins, "" at the end. Raises StorageError.
     """
-    stored, last = await _names(service, find, after, limit + 1)
+    documents = service.store.storage.documents
+    stored, last = await stored_names(documents, (service.domain, KIND), find, after, limit + 1)
     passing = [
         room.name
         for room in service.rooms.values()
@@ -116,13 +119,17 @@ async def page(service: Service, find: str, after: str, limit: int) -> tuple[lis
     return lines, last
 
 
-async def _names(service: Service, find: str, after: str, limit: int) -> tuple[list[str], str]:
-    """Give names of stored rooms, and behind which one the search has to go on, "" when it is done."""
+async def stored_names(
+    documents: Any, of: tuple[str, str], find: str, after: str, limit: int
+) -> tuple[list[str], str]:
+    """Give names of rooms that have ``find`` in them, in order, a few more than ``limit`` at times.
+
+    ``of`` is the domain and the kind of their documents. Also gives behind which name the search has to go
+    on, "" when it is done. Raises StorageError.
+    """
     found: list[str] = []
     for _ in range(MAX_SEARCHED // NAMES_READ):
-        names = await service.store.storage.documents.owners(
-            service.domain, KIND, limit=NAMES_READ, after=after or None
-        )
+        names = await documents.owners(*of, limit=NAMES_READ, after=after or None)
         found += [name for name in names if find in name]
         if len(names) < NAMES_READ:
             return found, ""
@@ -151,23 +158,23 @@ async def _line(service: Service, name: str) -> RoomLine | None:
 
 async def find(service: Service, text: str) -> Room:
     """Give a room by its address or localpart. Raises StanzaError, StorageError."""
-    name = name_of(service, text)
+    name = name_of(service.domain, text)
     room = service.get(name) or await service.load(name)
     if room is None:
         raise StanzaError("item-not-found", f"There is no room {name}@{service.domain}.")
     return room
 
 
-def name_of(service: Service, text: str) -> str:
-    """Give the localpart of a room's address. Raises StanzaError."""
+def name_of(domain: str, text: str) -> str:
+    """Give the localpart of the address of a room on a service's domain. Raises StanzaError."""
     try:
         if "@" not in text:
             return jid.prepare_local(text)
         found = jid.parse(text)
     except InvalidJID as error:
         raise StanzaError("bad-request", f"{text!r} is no room: {error}.") from None
-    if found.domain != service.domain or not found.local or found.resource:
-        raise StanzaError("not-allowed", f"{text} is no room of {service.domain}.")
+    if found.domain != domain or not found.local or found.resource:
+        raise StanzaError("not-allowed", f"{text} is no room of {domain}.")
     return found.local
 
 
@@ -210,11 +217,18 @@ async def show_room(call: Call, given: OneRoom) -> Done:
     return Done("", report(await find(service_of(call), given.room)))
 
 
+async def check_owner(host: Host, bare: str) -> None:
+    """Refuse an owner who would be an account of this host and is not there. Raises StanzaError."""
+    if bare.endswith(f"@{host.domain}"):
+        await existing(host, bare)
+
+
 async def create_room(call: Call, given: NewRoom) -> Done:
     """Make a room for an owner."""
     service = service_of(call)
+    await check_owner(call.host, given.owner)
     room = await service.create(
-        name_of(service, given.room),
+        name_of(service.domain, given.room),
         given.owner,
         {
             "roomname": given.title,
@@ -229,7 +243,7 @@ async def create_room(call: Call, given: NewRoom) -> Done:
 async def destroy_room(call: Call, given: Destroying) -> Done:
     """Destroy a room; those in it are told."""
     service = service_of(call)
-    name = name_of(service, given.room)
+    name = name_of(service.domain, given.room)
     try:
         alternate = jid.parse(given.alternate).bare if given.alternate else None
     except InvalidJID as error:

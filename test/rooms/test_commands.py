@@ -65,6 +65,7 @@ class CommandTests(RoomCase):
         self.run_command("create", room="hall", owner=ROMEO)
         for name, values, condition in (
             ("create", {"room": "hall", "owner": ROMEO}, "conflict"),
+            ("create", {"room": "cellar", "owner": "nobody@example.org"}, "item-not-found"),
             ("create", {"room": "a b", "owner": ROMEO}, "bad-request"),
             ("create", {"room": "hall@elsewhere.example", "owner": ROMEO}, "not-allowed"),
             ("create", {"room": "x" * 900, "owner": ROMEO}, "not-acceptable"),

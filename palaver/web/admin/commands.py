@@ -23,6 +23,7 @@ PAGES = {
     "account": "accounts",
     "session": "sessions",
     "room": "rooms",
+    "light": "light",
     "invite": "invitations",
     "domain": "modules",
 }

@@ -33,6 +33,8 @@ PAGES: dict[tuple[str, str, int], Page] = {
     ("GET", "sessions", 2): sessions.show,
     ("GET", "rooms", 0): rooms.listing,
     ("GET", "rooms", 1): rooms.show,
+    ("GET", "light", 0): rooms.light_listing,
+    ("GET", "light", 1): rooms.light_show,
     ("GET", "invitations", 0): invitations.listing,
     ("GET", "modules", 0): modules.show,
     ("GET", "commands", 0): commands.listing,

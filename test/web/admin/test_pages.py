@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, ClassVar
 
 from twisted.internet.defer import fail
 
@@ -11,6 +11,7 @@ from palaver import metrics
 from palaver.auth.accounts import NotSupported
 from palaver.interfaces import IRooms
 from palaver.test.web.admin.case import AdminCase
+from palaver.waiting import settled
 from palaver.web.admin.frame import PAGE_ROWS
 
 EVIL = "<script>alert(1)</script>\"'&"
@@ -202,6 +203,41 @@ class RoomTests(AdminCase):
         """A host without Multi-User Chat says so."""
         self.patch(self.host, "query", lambda interface: None)
         await self.page(await self.entered(), "/localhost/rooms", 501)
+
+
+class LightTests(AdminCase):
+    """Rooms of MUC Light."""
+
+    modules: ClassVar[dict[str, Any]] = {"mod_muc_light": {}}
+
+    async def test_rooms(self) -> None:
+        """Rooms are made, listed, looked at, and destroyed once somebody is sure."""
+        juliet = await self.entered()
+        self.assertIn("/admin/localhost/light", await self.page(juliet, "/localhost/rooms"))
+        fields: dict[str, Any] = {
+            "room": "garden",
+            "owner": "romeo@localhost",
+            "title": EVIL,
+            "members": "nurse@localhost",
+        }
+        await self.run_command(juliet, "light create", **fields)
+        text = await self.page(juliet, "/localhost/light?find=gard")
+        self.assertIn("garden@muclight.localhost", text)
+        self.assertNotIn("<script>", text)
+        self.assertIn("no such room", await self.page(juliet, "/localhost/light?find=cellar"))
+        text = await self.page(juliet, "/localhost/light/garden")
+        self.assertIn("nurse@localhost", text)
+        self.assertNotIn("<script>", text)
+        await self.run_command(juliet, "light destroy", status=400, room="garden")
+        await self.run_command(juliet, "light destroy", room="garden", sure="yes")
+        await self.page(juliet, "/localhost/light/garden", 404)
+
+    async def test_off(self) -> None:
+        """A host without MUC Light says so."""
+        await settled(self.host.modules["mod_muc_light"].detach())
+        await self.page(await self.entered(), "/localhost/light/x", 501)
+        self.assertNotIn("MUC Light", await self.page(await self.entered(), "/localhost/rooms"))
+        await settled(self.host.modules["mod_muc_light"].attach())
 
 
 class InvitationTests(AdminCase):
