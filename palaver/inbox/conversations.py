@@ -5,21 +5,23 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from palaver.markup import element, escape
 from palaver.stanza import NS_FORWARD
-from palaver.storage import Batch, Document, Entry, LogQuery, ids
+from palaver.storage import Batch, Document, Entry, Json, LogQuery, ids
 from palaver.times import stamp
 
 NS_INBOX = "erlang-solutions.com:xmpp:inbox:0"
 NS_CONVERSATION = f"{NS_INBOX}#conversation"
+# The last message that somebody got, and the last one that he wrote, up to which he has read.
 KIND = "inbox"
+KIND_SENT = "inbox-sent"
 KIND_PLACE = "inbox-place"
 KIND_READ = "inbox-read"
 KIND_UNREAD = "inbox-unread"
-KINDS = (KIND, KIND_PLACE, KIND_READ)
+KINDS = (KIND, KIND_SENT, KIND_PLACE, KIND_READ)
 INBOX, ARCHIVE, BIN, ALL = "inbox", "archive", "bin", "all"
 # Keys end at 200 characters; what may be longer stands under its hash.
 MAX_KEY_CHARS = 190
@@ -33,6 +35,20 @@ RESENT_WITHIN = ids.from_time(600)
 def key(peer: str) -> str:
     """Give a bare JID as a key."""
     return peer if len(peer) <= MAX_KEY_CHARS else hashlib.sha256(peer.encode()).hexdigest()
+
+
+class Last:
+    """A message as conversations hold it, for any number of them: encoded once for all."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Json) -> None:
+        """``value`` has the whole message as ``xml``, and its ``id``."""
+        self.value = value
+
+    def of(self, peer: str) -> Json:
+        """Give it for a conversation; its key says whom that is with, unless he has too long a name."""
+        return self.value if len(peer) <= MAX_KEY_CHARS else {**self.value, "jid": peer}
 
 
 class Conversation(NamedTuple):
@@ -81,22 +97,36 @@ class Conversations:
     async def all(self, local: str) -> list[Conversation]:
         """Give all conversations of an account, the newest last."""
         documents = await self._storage.documents.list(self._domain, local, KINDS)
-        if not any(document.kind == KIND for document in documents):
+        if not any(document.kind in (KIND, KIND_SENT) for document in documents):
             return []
-        read = {document.key: document.value["upto"] for document in documents if document.kind == KIND_READ}
+        by_key: dict[str, dict[str, Document]] = {}
+        for document in documents:
+            by_key.setdefault(document.key, {})[document.kind] = document
+        read = {name: _read(held) for name, held in by_key.items()}
         entries = await self._unread(local)
         counts = Counter(key(entry.peer) for entry in entries if entry.id > read.get(key(entry.peer), 0))
-        return _merge(documents, counts)
+        found = [_conversation(held, counts[name]) for name, held in by_key.items()]
+        return sorted((one for one in found if one is not None), key=lambda one: one.at)
 
     async def get(self, local: str, peer: str) -> Conversation | None:
         """Give one conversation of an account; None when there is none."""
-        wanted = key(peer)
-        documents = [await self._storage.documents.get(self._domain, local, kind, wanted) for kind in KINDS]
-        kept = [document for document in documents if document is not None]
-        entries = await self._unread(local, peer)
-        read = next((document.value["upto"] for document in kept if document.kind == KIND_READ), 0)
-        found = _merge(kept, Counter({wanted: sum(entry.id > read for entry in entries)}))
-        return found[0] if found else None
+        held = await self._held(local, peer, KINDS)
+        return _conversation(held, await self._count(local, peer, held))
+
+    async def unread(self, local: str, peer: str) -> int:
+        """See IUnreadCounts."""
+        return await self._count(local, peer, await self._held(local, peer, (KIND_SENT, KIND_READ)))
+
+    async def _held(self, local: str, peer: str, kinds: Iterable[str]) -> dict[str, Document]:
+        """Give the documents of a conversation by kind."""
+        wanted, get = key(peer), self._storage.documents.get
+        found = {kind: await get(self._domain, local, kind, wanted) for kind in kinds}
+        return {kind: document for kind, document in found.items() if document is not None}
+
+    async def _count(self, local: str, peer: str, held: dict[str, Document]) -> int:
+        query = LogQuery(peer=peer, after=_read(held))
+        number: int = await self._storage.logs.count(self._domain, local, KIND_UNREAD, query)
+        return number
 
     async def _unread(self, local: str, peer: str | None = None) -> list[Any]:
         query = LogQuery(peer=peer, limit=MAX_UNREAD, backwards=True)
@@ -110,8 +140,8 @@ class Conversations:
             if entry.payload == message_id.encode():
                 found: int = entry.id
                 return found
-        last = await self._storage.documents.get(self._domain, local, KIND, key(peer))
-        return last.value["at"] if last is not None and last.value["id"] == message_id else None
+        held = await self._held(local, peer, (KIND, KIND_SENT))
+        return next((last.rank for last in held.values() if last.value["id"] == message_id), None)
 
     async def read_up_to(self, local: str, peer: str, id: int) -> None:
         """Count messages of a peer as read up to an id; what was read further stays read."""
@@ -129,8 +159,11 @@ class Conversations:
 
         What has heard something since stays.
         """
-        documents = await self._storage.documents.list(self._domain, local, (KIND, KIND_PLACE))
-        last = {one.key: one.value["at"] for one in documents if one.kind == KIND}
+        documents = await self._storage.documents.list(self._domain, local, (KIND, KIND_SENT, KIND_PLACE))
+        last: dict[str, int] = {}
+        for one in documents:
+            if one.kind != KIND_PLACE:
+                last[one.key] = max(one.rank, last.get(one.key, 0))
         batch, number = Batch(), 0
         for place in documents:
             binned = place.kind == KIND_PLACE and place.value["box"] == BIN
@@ -150,8 +183,8 @@ class Conversations:
             )
             batch = Batch()
             for place in page:
-                last = await self._storage.documents.get(self._domain, place.owner, KIND, place.key)
-                if max(place.value["at"], last.value["at"] if last is not None else 0) < before:
+                held = await self._held(place.owner, place.value["jid"], (KIND, KIND_SENT))
+                if max([place.value["at"], *[last.rank for last in held.values()]]) < before:
                     self.drop(batch, place.owner, place.value["jid"])
                     number += 1
             if batch.changes:
@@ -162,10 +195,14 @@ class Conversations:
 
     # -- changes, for a batch -------------------------------------------------------------
 
-    def put_last(self, batch: Batch, local: str, peer: str, payload: bytes, message_id: str, at: int) -> None:
-        """Have a message be the last of a conversation."""
-        value = {"jid": peer, "xml": payload.decode(), "id": message_id, "at": at}
-        batch.put(self._domain, local, KIND, key(peer), value, rank=at)
+    def put_written(self, batch: Batch, local: str, peer: str, last: Last, at: int) -> None:
+        """Have a message be the last that an account has written, and so all up to it be read."""
+        batch.put(self._domain, local, KIND_SENT, key(peer), last.of(peer), rank=at)
+
+    def put_got(self, batch: Batch, local: str, peer: str, last: Last, at: int, ref: str | None) -> None:
+        """Have a message be the last that an account has got, which is unread; ``ref`` as in `put_unread`."""
+        batch.put(self._domain, local, KIND, key(peer), last.of(peer), rank=at)
+        self.put_unread(batch, local, peer, last.value["id"], at, ref)
 
     def put_unread(
         self, batch: Batch, local: str, peer: str, message_id: str, at: int, ref: str | None = None
@@ -186,26 +223,27 @@ class Conversations:
 
     def drop(self, batch: Batch, local: str, peer: str) -> None:
         """Have a conversation removed; how far it is read stays, so that nothing of it counts again."""
-        batch.delete(self._domain, local, KIND, key(peer)).delete(self._domain, local, KIND_PLACE, key(peer))
+        for kind in (KIND, KIND_SENT, KIND_PLACE):
+            batch.delete(self._domain, local, kind, key(peer))
         self.put_read(batch, local, peer, ids.new_id())
 
 
-def _merge(documents: Iterable[Document], unread: Counter[str]) -> list[Conversation]:
-    """Put together what is stored by conversation, the newest last."""
-    by_key: dict[str, dict[str, Any]] = {}
-    for document in documents:
-        by_key.setdefault(document.key, {})[document.kind] = document.value
-    found = [_conversation(values, unread[name]) for name, values in by_key.items() if KIND in values]
-    return sorted(found, key=lambda conversation: conversation.at)
+def _read(held: Mapping[str, Document]) -> int:
+    """Give the id up to which a conversation is read."""
+    written, read = held.get(KIND_SENT), held.get(KIND_READ)
+    return max(written.rank if written is not None else 0, read.value["upto"] if read is not None else 0)
 
 
-def _conversation(values: dict[str, Any], unread: int) -> Conversation:
-    last, place = values[KIND], values.get(KIND_PLACE, {"box": INBOX, "muted": 0, "at": 0})
+def _conversation(held: Mapping[str, Document], unread: int) -> Conversation | None:
+    """Put together what is stored of a conversation; None when there is no message in it."""
+    messages = [held[kind] for kind in (KIND, KIND_SENT) if kind in held]
+    if not messages:
+        return None
+    last = max(messages, key=lambda one: one.rank)
+    place: Json = held[KIND_PLACE].value if KIND_PLACE in held else {"box": INBOX, "muted": 0, "at": 0}
     box = place["box"]
     # What is said in a conversation takes it out of the archive.
-    if box == ARCHIVE and last["at"] > place["at"]:
+    if box == ARCHIVE and last.rank > place["at"]:
         box = INBOX
-    read = values.get(KIND_READ, {"upto": 0})["upto"]
-    return Conversation(
-        last["jid"], last["xml"].encode(), last["id"], last["at"], box, place["muted"], read, unread
-    )
+    peer, xml = last.value.get("jid", last.key), last.value["xml"].encode()
+    return Conversation(peer, xml, last.value["id"], last.rank, box, place["muted"], _read(held), unread)

@@ -1,15 +1,14 @@
-"""Which messages write to inboxes, and what."""
+"""Which messages are in inboxes, and what is stored of them."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from functools import lru_cache
 
 from palaver.archive.messages import NS_HINTS, NS_MARKERS, reference
 from palaver.archive.retraction import NS_RETRACT
-from palaver.inbox.conversations import NS_CONVERSATION, Conversations
+from palaver.inbox.conversations import NS_CONVERSATION, Last
 from palaver.jid import JID
-from palaver.stanza import NS_CLIENT, Stanza
-from palaver.storage import Batch
+from palaver.stanza import NS_CLIENT, Child, Stanza
 
 MARKERS = ("received", "displayed", "acknowledged")
 _CONTENT = frozenset(((NS_CLIENT, "body"), (NS_HINTS, "store"), (NS_RETRACT, "retract")))
@@ -17,6 +16,8 @@ _NEVER = frozenset(
     ((NS_HINTS, "no-store"), (NS_CONVERSATION, "x"), ("urn:xmpp:delay", "delay"), ("jabber:x:delay", "x"))
 )
 _TYPES = frozenset((None, "normal", "chat", "groupchat"))
+# Messages with more children are rare, and their names need not be remembered.
+MAX_REMEMBERED_CHILDREN = 8
 
 
 def marker(message: Stanza, counted: tuple[str, ...]) -> str | None:
@@ -30,47 +31,32 @@ def marker(message: Stanza, counted: tuple[str, ...]) -> str | None:
 
 def is_content(message: Stanza) -> bool:
     """Tell whether a message is one that conversations are shown with."""
+    if message.attrs.get("type") not in _TYPES:
+        return False
     children = message.children
-    if message.attrs.get("type") not in _TYPES or not _NEVER.isdisjoint(children):
+    return (_remembered if len(children) <= MAX_REMEMBERED_CHILDREN else _has_content)(children)
+
+
+def _has_content(children: tuple[Child, ...]) -> bool:
+    if not _NEVER.isdisjoint(children):
         return False
     if any(name == "result" or (ns == NS_MARKERS and name in MARKERS) for ns, name in children):
         return False
     return not _CONTENT.isdisjoint(children)
 
 
-class Content(NamedTuple):
-    """A message with its form as stored: encoded once for everybody, and as in the archive if it is there."""
-
-    message: Stanza
-    payload: bytes
-
-    @classmethod
-    def of(cls, message: Stanza) -> Content:
-        """Encode a message."""
-        return cls(message, message.encode(declare=True))
+# Most messages have one of a few sets of children.
+_remembered = lru_cache(256)(_has_content)
 
 
-def wrote(
-    conversations: Conversations, batch: Batch, local: str, peer: str, content: Content, at: int
-) -> None:
-    """Note what an account has written: the last message, and that all before it is read."""
-    message, payload = content
-    conversations.put_last(batch, local, peer, payload, message.attrs.get("id", ""), at)
-    conversations.put_read(batch, local, peer, at)
+def last_of(message: Stanza, payload: bytes | None = None) -> Last:
+    """Give what conversations hold of a message; ``payload`` is how it is archived, if it is."""
+    if payload is None:
+        payload = message.encode(declare=True)
+    return Last({"xml": payload.decode(), "id": message.attrs.get("id", "")})
 
 
-def got(
-    conversations: Conversations,
-    batch: Batch,
-    to: JID,
-    peer: str,
-    content: Content,
-    at: int,
-) -> None:
-    """Note what an account is sent: the last message, which is unread."""
-    message, payload = content
-    id = message.attrs.get("id", "")
+def reference_of(message: Stanza, to: JID) -> str | None:
+    """Give what tells a message from others, as in `palaver.archive.messages.reference`."""
     sender = message.sender
-    ref = reference(message, sender, to) if sender is not None else None
-    conversations.put_last(batch, to.local, peer, payload, id, at)
-    conversations.put_unread(batch, to.local, peer, id, at, ref)
+    return reference(message, sender, to) if sender is not None else None

@@ -41,6 +41,7 @@ from palaver.interfaces.features import (
     IRemoteRosters,
     IRooms,
     IRosterAdditions,
+    IUnreadCounts,
     IVCards,
 )
 from palaver.interfaces.modules import (
@@ -119,6 +120,7 @@ __all__ = [
     "IStorage",
     "IStream",
     "IStreamFeature",
+    "IUnreadCounts",
     "IUpgradableAccounts",
     "IUser",
     "IVCards",

@@ -254,6 +254,16 @@ class ILastActivity(Interface):
         """Give a Deferred of when an account went away, in seconds since 1970; None when unknown."""
 
 
+class IUnreadCounts(Interface):
+    """How many messages of a conversation an account has not read; provided while mod_inbox is on."""
+
+    def unread(local, peer):
+        """Give an awaitable of the number for a conversation with ``peer``, a bare JID.
+
+        Fails with StorageError.
+        """
+
+
 class IRooms(Interface):
     """The rooms of a host's Multi-User Chat service (XEP-0045), provided while mod_muc is on."""
 

@@ -158,7 +158,7 @@ class ArchivedTests(WritingTests):
             change.entry.kind if hasattr(change, "entry") else change.document.kind
             for change in batch.changes
         }
-        self.assertEqual(kinds, {"archive", "archive-owner", "inbox", "inbox-read", "inbox-unread"})
+        self.assertEqual(kinds, {"archive", "archive-owner", "inbox", "inbox-sent", "inbox-unread"})
 
     def test_not_wanted(self) -> None:
         """An account that wants nothing archived has its inbox all the same."""

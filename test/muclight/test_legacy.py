@@ -317,5 +317,5 @@ class AffiliationTests(LegacyCase):
         for name in PEOPLE:
             held = self.house.storage.documents.list("example.org", name, ("inbox",))
             if documents := self.successResultOf(held):
-                found[name] = [document.value["jid"] for document in documents]
+                found[name] = [document.key for document in documents]
         return found
