@@ -53,7 +53,10 @@ class Mail:
             return
         host: Host = service
         user = host.users.get(to.local)
-        steps = (host.pipeline.guarded if user is None else user.pipeline).to_user.get(broadcast.stanza.name)
+        track = host.pipeline.guarded if user is None else user.pipeline
+        stanza = broadcast.stanza
+        passes = track.groupchat or stanza.attrs.get("type") != "groupchat"
+        steps = track.to_user.get(stanza.name) if passes else None
         if steps is None:
             self._hand_over(host, user, broadcast, None, to)
             return
@@ -83,5 +86,6 @@ class Mail:
             for session in user.available():
                 if (is_presence or session.priority >= 0) and session.send(message, data):
                     taken = True
-        if not taken:
+        # Who is away and speaks all the same knows what he has said.
+        if not taken and not broadcast.stanza.attrs["from"].endswith(f"/{to.full}"):
             host.events.fire(MessageKept(changed or broadcast.to(to.full), to))

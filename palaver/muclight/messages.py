@@ -59,7 +59,9 @@ class Utterance:
         room, sender = self._room, self._sender
         if room.gone or sender.bare not in room.users:
             raise StanzaError("item-not-found")
+        # Nobody but this server gives ids in the name of rooms, and of accounts that will get this.
         given = without_ids_of(self._message, room.service.domain)
+        given = without_ids_of(given, room.service.host.domain)
         attrs = {"from": f"{room.jid.bare}/{sender.bare}", "type": "groupchat"}
         attrs["id"] = given.attrs.get("id") or new_version()
         if (lang := given.attrs.get("xml:lang")) is not None:
