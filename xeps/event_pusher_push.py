@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
 
@@ -9,9 +10,9 @@ from pydantic import Field
 from twisted.words.xish import domish
 
 from palaver import jid
-from palaver.errors import StanzaError
+from palaver.errors import StanzaError, StorageError
 from palaver.events import AccountDeleted, PasswordChanged
-from palaver.interfaces import IEventPusher, IPushPlugin, ISession
+from palaver.interfaces import IEventPusher, IPushPlugin, ISession, IUnreadCounts
 from palaver.jid import JID, InvalidJID
 from palaver.log import Log
 from palaver.mistakes import ConfigError
@@ -24,6 +25,7 @@ from palaver.push.plugins import PLUGINS, Content
 from palaver.push.publisher import Limits, Publisher
 from palaver.push.registrations import Registration, Registrations
 from palaver.stanza import Stanza, forwarded
+from palaver.waiting import settled
 
 if TYPE_CHECKING:
     from palaver.routing.sessions import Session
@@ -83,7 +85,7 @@ class Push(Module):
     and a server that is not there for a while count for nothing or little.
 
     No message waits for a notification. The usual notification tells neither what a message says nor who
-    wrote it.
+    wrote it. While mod_inbox is on, its count is how many messages of the conversation are unread.
     """
 
     Settings = PushSettings
@@ -217,36 +219,53 @@ class Push(Module):
         """See IEventBackend."""
         if isinstance(event, MessageMissed):
             held = await self._registrations.of(event.to.local)
-            self._notify(held, [event.message], event.to)
+            await self._notify(held, [event.message], event.to)
             return
         session = event.session
         held = self._of_session(session, await self._registrations.of(session.user.local))
         if not held:
             return
         if isinstance(event, MessageUnseen):
-            self._notify(held, [event.message], session.jid)
+            await self._notify(held, [event.message], session.jid)
         elif session.managed.stream is None:
             # Otherwise the client has come back meanwhile, and has got them all.
-            self._notify(held, list(islice(event.newest_first(), MAX_LOOKED_AT)), session.jid)
+            await self._notify(held, list(islice(event.newest_first(), MAX_LOOKED_AT)), session.jid)
 
-    def _notify(self, held: list[Registration], newest_first: list[Stanza], to: JID) -> None:
+    async def _notify(self, held: list[Registration], newest_first: list[Stanza], to: JID) -> None:
         """Notify each registration once: of the newest message that it is notified of, and how many are."""
         if not held:
             return
-        chosen: dict[str, tuple[Registration, Stanza, int]] = {}
+        chosen: dict[str, tuple[Registration, Stanza, Counter[str]]] = {}
         for stanza in newest_first:
             message = _unwrapped(stanza, to)
             if message is None:
                 continue
             for one in self._plugin.should_publish(message, to, held):
                 if self._notified.note(message, to, one.key):
-                    _, newest, count = chosen.get(one.key, (one, message, 0))
-                    chosen[one.key] = (one, newest, count + 1)
-        for one, message, count in chosen.values():
-            summary = self._plugin.prepare(message, to)
-            if count > 1 and summary.get("message-count") == "1":
-                summary = {**summary, "message-count": str(count)}
-            self._publisher.put(to.local, one, summary)
+                    _, _, counts = chosen.setdefault(one.key, (one, message, Counter()))
+                    counts[message.sender.bare if message.sender is not None else ""] += 1
+        for one, message, counts in chosen.values():
+            summary = await settled(self._plugin.prepare(message, to))
+            unread = None
+            if summary.get("message-count") == "1":
+                unread = await self._unread(to.local, counts)
+                number = sum((unread or counts).values())
+                summary = {**summary, "message-count": str(number)}
+            self._publisher.put(to.local, one, summary, unread)
+
+    async def _unread(self, local: str, counts: Counter[str]) -> dict[str, int] | None:
+        """Give how much is unread in conversations that have new messages; None when nobody knows.
+
+        What nobody counts, such as the offer of a call, is one message all the same.
+        """
+        inbox = self.host.query(IUnreadCounts)
+        if inbox is None:
+            return None
+        try:
+            return {peer: max(count, await inbox.unread(local, peer)) for peer, count in counts.items()}
+        except StorageError as error:
+            log.warn("push-unread-unknown", user=local, host=self.host.domain, reason=str(error))
+            return None
 
 
 def _unwrapped(message: Stanza, to: JID) -> Stanza | None:

@@ -43,7 +43,10 @@ class IPushPlugin(Interface):
         """
 
     def prepare(message, to):
-        """Give the fields of the summary form (XEP-0357 section 7) as texts by name."""
+        """Give the fields of the summary form (XEP-0357 section 7) as texts by name, or an awaitable of them.
+
+        A ``message-count`` of 1 stands for as many messages as there are; another one is left as it is.
+        """
 
 
 class IPushService(Interface):

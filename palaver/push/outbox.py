@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from twisted.internet.defer import Deferred
 
@@ -21,6 +21,9 @@ Send = Callable[[str, Registration, Summary], Awaitable[bool]]
 
 Key = tuple[str, str]
 
+Unread = Mapping[str, int]
+"""How many messages are unread in conversations, by bare JID of whom each is with."""
+
 
 class Outbox:
     """Sends one notification at a time to each registration.
@@ -35,19 +38,30 @@ class Outbox:
         self._send = send
         self._max = max_outstanding
         # By localpart and key of the registration: what follows; None when that is nothing yet.
-        self._next: dict[Key, tuple[Registration, Summary] | None] = {}
+        self._next: dict[Key, tuple[Registration, Summary, Unread] | None] = {}
         self._services: Counter[str] = Counter()
 
     def __len__(self) -> int:
         return len(self._next)
 
-    def put(self, local: str, registration: Registration, summary: Summary) -> None:
-        """Send a notification, now or behind the one that is under way."""
+    def put(
+        self, local: str, registration: Registration, summary: Summary, unread: Unread | None = None
+    ) -> None:
+        """Send a notification, now or behind the one that is under way.
+
+        ``unread`` is what its count is made of, if that is not simply how many messages it is about.
+        """
         key = (local, registration.key)
         if key in self._next:
             waiting = self._next[key]
-            merged = summary if waiting is None else merge(waiting[1], summary)
-            self._next[key] = (registration, merged)
+            if waiting is None:
+                self._next[key] = (registration, summary, unread or {})
+            elif unread is None:
+                self._next[key] = (registration, merge(waiting[1], summary), waiting[2])
+            else:
+                unread = {**waiting[2], **unread}
+                merged = {**summary, "message-count": str(sum(unread.values()))}
+                self._next[key] = (registration, merged, unread)
             return
         share = max(1, self._max // SERVICES_SHARE)
         if len(self._next) >= self._max or self._services[registration.service] >= share:
@@ -65,10 +79,10 @@ class Outbox:
 
     async def _run(self, key: Key, registration: Registration, summary: Summary) -> None:
         service = registration.service
-        following: tuple[Registration, Summary] | None = (registration, summary)
+        following: tuple[Registration, Summary, Unread] | None = (registration, summary, {})
         try:
             while following is not None:
-                if not await self._send(key[0], *following):
+                if not await self._send(key[0], *following[:2]):
                     return
                 following, self._next[key] = self._next[key], None
         finally:

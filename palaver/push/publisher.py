@@ -15,7 +15,7 @@ from palaver.log import Log
 from palaver.pubsub.conditions import NS_PUBSUB
 from palaver.push.elements import Summary, publication
 from palaver.push.faults import Faults
-from palaver.push.outbox import Outbox
+from palaver.push.outbox import Outbox, Unread
 from palaver.push.registrations import Registration
 from palaver.push.service import DeviceGone, PushFailed
 from palaver.routing.failures import failed
@@ -55,9 +55,11 @@ class Publisher:
         self._outbox = Outbox(self._send, limits.max_outstanding)
         self._faults = Faults(limits.max_errors)
 
-    def put(self, local: str, registration: Registration, summary: Summary) -> None:
-        """Publish a notification, now or behind the one that is under way."""
-        self._outbox.put(local, registration, summary)
+    def put(
+        self, local: str, registration: Registration, summary: Summary, unread: Unread | None = None
+    ) -> None:
+        """Publish a notification, now or behind the one that is under way; ``unread`` as in Outbox."""
+        self._outbox.put(local, registration, summary, unread)
 
     def forget(self, local: str, key: str | None = None) -> None:
         """Send nothing that waits for a registration, or for all of an account's, and count anew."""
