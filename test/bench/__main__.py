@@ -2,7 +2,8 @@
 
 What follows ``python -m palaver.test.bench`` goes to compare.py, which explains itself
 with ``--help``; ``--only chat,ping`` is the common one, and ``--archive`` has every message archived.
-``--only s2s,component`` goes to relay.py, which starts two servers of each kind.
+``--only s2s,component`` goes to relay.py, which starts two servers of each kind, and ``--only download``
+to download.py. Of the others websocket, bosh and polls come through the web door; name chat beside them.
 """
 
 from __future__ import annotations
@@ -13,15 +14,19 @@ import sys
 import tempfile
 from pathlib import Path
 
-from palaver.test.bench.fresh import Fresh
+from palaver.test.bench.fresh import Fresh, free_port
 
 # A thousand occupants take minutes to enter with some peers; ask for muc-1000 by --only.
 SCENARIOS = "login,chat,chat-w1,ping,presence,pep,muc-50,muc-200,idle,s2s"
 ARCHIVE = "[modules.mod_mam]\n"
 # The peers have rooms of this size too.
 ROOMS = "[modules.mod_muc]\nmax_users = 20000\n[modules.mod_muc.default_room]\nmax_users = 20000\n"
-# What relay.py measures, all of it in one run.
+# What comes through the web door, and what that is in the configuration.
+WEB = {"websocket", "websocket-w1", "bosh", "bosh-w1", "polls"}
+HTTP = '[[listen.http]]\ninterface = "127.0.0.1"\nport = {port}\n'
+# What is measured by other programs, each all of its own in one run.
 RELAYED = {"s2s", "component"}
+DOWNLOADED = {"download"}
 
 
 def main() -> int:
@@ -32,11 +37,12 @@ def main() -> int:
     if options.only is None and "--archive" in others:
         return compare([], others)
     names = (options.only or SCENARIOS).split(",")
-    here = [name for name in names if name not in RELAYED]
+    here = [name for name in names if name not in RELAYED | DOWNLOADED]
     status = compare(here, others) if here else 0
-    if len(here) < len(names):
-        relay = [sys.executable, "-m", "palaver.test.bench.relay", *others]
-        status = subprocess.run(relay).returncode or status
+    for program, theirs in (("relay", RELAYED), ("download", DOWNLOADED)):
+        if theirs.intersection(names):
+            command = [sys.executable, "-m", f"palaver.test.bench.{program}"]
+            status = subprocess.run([*command, *(others if theirs is RELAYED else [])]).returncode or status
     return status
 
 
@@ -45,6 +51,10 @@ def compare(names: list[str], others: list[str]) -> int:
     compare_py = Path(__file__).with_name("compare.py")
     more = ROOMS + (ARCHIVE if "--archive" in others else "")
     only = ["--only", ",".join(names)] if names else []
+    if WEB.intersection(names):
+        port = free_port()
+        more += HTTP.format(port=port)
+        only += ["--http-port", str(port)]
     with tempfile.TemporaryDirectory(prefix="palaver-bench-") as folder, Fresh(folder, more) as server:
         place = ["--port", str(server.port), "--pid", str(server.pid)]
         return subprocess.run([sys.executable, str(compare_py), *place, *only, *others]).returncode
