@@ -120,4 +120,5 @@ TITLES = {
     452: "MUC Mention Notifications",
     486: "MUC Avatars",
     500: "MUC Slow Mode",
+    513: "Explicit Mentions",
 }

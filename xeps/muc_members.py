@@ -19,6 +19,7 @@ from palaver.interfaces import IEventPusher
 from palaver.jid import JID
 from palaver.modules import Module, Settings, on
 from palaver.pubsub.fields import Spec
+from palaver.rooms import mentions
 from palaver.rooms.affiliations import MEMBER, RANK
 from palaver.rooms.config import PREFIX, RoomField
 from palaver.rooms.events import AffiliationChanged, RoomMessage
@@ -35,7 +36,7 @@ ALL, MENTIONS, NOTHING, AUTOMATIC = "all", "mentions", "none", "automatic"
 LABELS = {
     AUTOMATIC: "As the room has it",
     ALL: "All messages",
-    MENTIONS: "Messages with my nick",
+    MENTIONS: "Messages that mention me",
     NOTHING: "Nothing",
 }
 # Answers to these would tell the room which account a member is.
@@ -48,7 +49,8 @@ class MembersSettings(Settings):
     default_notify: Literal["automatic", "all", "mentions", "none"] = Field(
         "automatic",
         description="What members who are not in a room are notified of, where its owners have not said: all "
-        "messages, those with their nicks, or none; automatic is all in rooms for members, else mentions.",
+        "messages, those that mention them by nick or as XEP-0513 says, or none; automatic is all in rooms "
+        "for members, else mentions.",
     )
     max_members: int = Field(
         1000, ge=1, le=100_000, description="Rooms with more affiliations than this notify nobody."
@@ -125,7 +127,8 @@ class RoomMembers(Module):
         if self.host.query(IEventPusher) is None:
             return
         text = body_text(event.stanza)
-        away = list(self._away(room, event.sender, text or "")) if text else []
+        mentioned = mentions.members(room, event.stanza) if mentions.has_any(event.stanza) else set()
+        away = list(self._away(room, event.sender, text, mentioned)) if text else []
         if not away:
             return
         stanza = with_id(event.stanza, room.jid.bare, event.id) if room.has_archive else event.stanza
@@ -135,8 +138,11 @@ class RoomMembers(Module):
             told = Stanza("message", {**stanza.attrs, "to": member.bare}, stanza.children, stanza.inner)
             self.host.events.fire(MessageKept(told, member))
 
-    def _away(self, room: Room, sender: JID, text: str) -> Iterator[JID]:
-        """Give the members of this host who are not in a room and are to be notified of a text."""
+    def _away(self, room: Room, sender: JID, text: str, mentioned: set[str]) -> Iterator[JID]:
+        """Give the members of this host who are not in a room and are to be notified of a text.
+
+        ``mentioned`` are those whom the message mentions otherwise than by their nicks in the text.
+        """
         end = f"@{self.host.domain}"
         choices = self._choices(room)
         usual = self._usual(room)
@@ -145,7 +151,9 @@ class RoomMembers(Module):
             wanted = choices.get(bare, usual)
             if wanted == NOTHING or not bare.endswith(end) or bare == sender.bare:
                 continue
-            if RANK[held.affiliation] < RANK[MEMBER] or (wanted == MENTIONS and not _mentions(held, text)):
+            if RANK[held.affiliation] < RANK[MEMBER]:
+                continue
+            if wanted == MENTIONS and bare not in mentioned and not _mentions(held, text):
                 continue
             if here is None:
                 here = {one.bare for one in room.occupants.values()}

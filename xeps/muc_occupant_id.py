@@ -37,6 +37,7 @@ class OccupantIds(Module):
     async def _start(self) -> None:
         self._secret = await self._read() or await self._make()
         hooks = Hooks.of(self.host)
+        self.undo(hooks.set_occupant_id(self._digest))
         self.undo(hooks.add_presence(NS_OCCUPANT_ID, NAME, self._id_of))
         self.undo(hooks.add_phase("change", self.name, self._mark))
         self.undo(hooks.add_room_info(lambda room: ANNOUNCED))
@@ -64,11 +65,14 @@ class OccupantIds(Module):
         if found is None:
             if len(known) >= MAX_KNOWN:
                 known.clear()
-            # A zero byte is in no JID: two pairs never make one text.
-            text = f"{room.jid.bare}\0{occupant.bare}".encode()
-            digest = hmac.digest(self._secret, text, "sha256").hex()
-            found = known[occupant.bare] = element(NAME, NS_OCCUPANT_ID, id=digest)
+            id = self._digest(room, occupant.bare)
+            found = known[occupant.bare] = element(NAME, NS_OCCUPANT_ID, id=id)
         return found
+
+    def _digest(self, room: Room, bare: str) -> str:
+        """Give the id of an account in a room."""
+        # A zero byte is in no JID: two pairs never make one text.
+        return hmac.digest(self._secret, f"{room.jid.bare}\0{bare}".encode(), "sha256").hex()
 
     def _mark(self, said: Said) -> Stanza:
         return said.stanza.with_child(self._id_of(said.room, said.occupant), NS_OCCUPANT_ID, NAME)

@@ -117,6 +117,8 @@ class Hooks:
         self._phases: dict[str, list[tuple[str, Handler]]] = {name: [] for name in PHASES}
         self.reserved: frozenset[Child] = frozenset()
         self.presence: tuple[tuple[Child, Callable[[Room, Occupant], bytes]], ...] = ()
+        # Gives the id of an account in a room (XEP-0421).
+        self.occupant_id: Callable[[Room, str], str] | None = None
         self.entry: tuple[Callable[[Room, JID, str], None], ...] = ()
         self.configuration: tuple[Callable[[Room, Values, JID], None], ...] = ()
         self.fields: dict[str, RoomField] = {}
@@ -185,6 +187,15 @@ class Hooks:
         def remove() -> None:
             self.presence = tuple(known for known in self.presence if known is not entry)
             undo_reserved()
+
+        return remove
+
+    def set_occupant_id(self, give: Callable[[Room, str], str]) -> Undo:
+        """Say how occupant ids are made; ``give`` takes a room and a bare JID."""
+        self.occupant_id = give
+
+        def remove() -> None:
+            self.occupant_id = None
 
         return remove
 

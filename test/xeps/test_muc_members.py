@@ -67,6 +67,15 @@ class MemberTests(RoomCase):
         self.assertEqual(self.texts("hello"), [])
         self.assertEqual(bodies(self.juliet.take()), ["hello"])
 
+    def test_mentioned(self) -> None:
+        """Who wants mentions alone is notified when a message mentions everybody, or him without his nick."""
+        self.register(self.juliet, "mentions")
+        self.assertEqual(self.texts("hello", "Jule: hello"), ["Jule: hello"])
+        for mention in ("jid='juliet@example.org'", "mentions='urn:xmpp:mentions:0#channel'"):
+            del self.told[:]
+            self.say(self.romeo, "come", f"<mention xmlns='urn:xmpp:mentions:0' {mention}/>", id=mention[:4])
+            self.assertEqual(len(self.told), 1, mention)
+
     def test_nothing_to_read(self) -> None:
         """Chat states and subjects notify nobody, and no answer is asked of who is away."""
         self.romeo.send(

@@ -273,8 +273,8 @@ muc_members = ModuleMaker(
 muc_mentions = ModuleMaker(
     "mod_muc_mentions",
     f"{_XEPS}.muc_mentions.Mentions",
-    "Members who are mentioned in rooms that they are not in get the message",
-    (Xep(452, "0.2.2"),),
+    "Mentions in rooms: who may make them; members who are away get the message",
+    (Xep(452, "0.2.2"), Xep(513, "0.1.0")),
 )
 muc_moderation = ModuleMaker(
     "mod_muc_moderation",
