@@ -122,6 +122,18 @@ class SqliteWritesTests(WritesConformance, SqliteCase):
         await gatherResults(taken)
         await self.storage.write(Batch())
 
+    async def test_queue_is_watched(self):
+        """How much waits is told while the storage is open, and by nobody afterwards."""
+        name = "palaver_storage_waiting"
+        self.assertEqual(metrics.snapshot()[name], 0)
+        taken = [self.storage.write(Batch()) for _ in range(4)]
+        # The first one is under way.
+        self.assertEqual(metrics.snapshot()[name], 3)
+        await gatherResults(taken)
+        await self.storage.stop()
+        self.assertEqual(metrics.snapshot()[name], 0)
+        await self.reopen()
+
     async def test_stop_commits(self):
         """What was handed over before the stop is committed, and its Deferreds fire."""
         writes = [Deferred.fromCoroutine(self.put(f"k{n}")) for n in range(100)]
