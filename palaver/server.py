@@ -236,6 +236,7 @@ class Server:
             await self.bounded(leaving, host.domain)
         for name in reversed(list(host.modules)):
             await self._detach(host, name)
+        host.requests.end()
         if self.router.services.get(host.domain) is host:
             del self.router.services[host.domain]
         self._auth.pop(host.domain, None)

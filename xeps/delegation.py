@@ -7,7 +7,7 @@ from functools import partial
 from typing import Annotated, Any, NoReturn
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
-from twisted.internet.defer import Deferred, TimeoutError
+from twisted.internet.defer import CancelledError, Deferred, TimeoutError
 from twisted.python.failure import Failure
 
 from palaver.entities.delegations import (
@@ -176,7 +176,7 @@ class Delegation(Module):
         """Ask a service; whatever goes wrong with it is the service's being away (section 4.3)."""
 
         def away(failure: Failure) -> NoReturn:
-            failure.trap(StanzaError, TimeoutError)
+            failure.trap(StanzaError, TimeoutError, CancelledError)
             raise StanzaError("service-unavailable")
 
         return self.host.request(request, self.settings.timeout).addErrback(away)

@@ -7,7 +7,7 @@ from collections.abc import Awaitable
 from typing import Any
 
 from pydantic import Field
-from twisted.internet.defer import Deferred, DeferredLock, TimeoutError
+from twisted.internet.defer import CancelledError, Deferred, DeferredLock, TimeoutError
 
 from palaver.entities.contacts import ContactPresence
 from palaver.entities.permissions import NS_PRIVILEGE, Privileges
@@ -30,7 +30,7 @@ from palaver.routing.pipeline import SENT
 from palaver.routing.roster import NS_ROSTER, SEEN_BY_US, SEES_US
 from palaver.routing.rosters import roster_of
 from palaver.settings import Domain
-from palaver.stanza import Stanza, make
+from palaver.stanza import NS_CLIENT, Stanza, make
 
 # Presence of contacts that waits for a roster to be read; beyond that it is shown to nobody.
 MAX_WAITING = 10_000
@@ -182,7 +182,7 @@ class Privilege(Module):
     @iq("set", NS_PRIVILEGE, "privileged_iq", to=(HOST, SELF, BARE, FULL))
     async def request(self, request: Stanza) -> bytes:
         """Send a request in the name of an account, and give what comes back."""
-        inner = inside(request.child(NS_PRIVILEGE, "privileged_iq"))
+        inner = inside(request.child(NS_PRIVILEGE, "privileged_iq"), NS_CLIENT)
         account, sender = request.to, request.sender
         if inner is None or account is None or sender is None or not self._may(request, inner):
             raise StanzaError("forbidden")
@@ -193,7 +193,7 @@ class Privilege(Module):
             answer = await self._speak(sender.domain, asked)
         except StanzaError as error:
             answer = asked.error(error)
-        except TimeoutError:
+        except (CancelledError, TimeoutError):
             raise StanzaError("remote-server-timeout") from None
         return wrap("privilege", NS_PRIVILEGE, answer.replace(id=inner.id, to=account.bare))
 

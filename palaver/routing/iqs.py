@@ -149,7 +149,8 @@ class Requests:
     ) -> Deferred[Stanza]:
         """Send a get or set with a new id; gives a Deferred of the result.
 
-        Fails with `StanzaError` for an error answer, with `defer.TimeoutError` after the timeout.
+        Fails with `StanzaError` for an error answer, with `defer.TimeoutError` after the timeout,
+        with `CancelledError` at the end of the host.
         """
         identity = secrets.token_urlsafe(12)
         iq = iq.replace(id=identity)
@@ -164,6 +165,11 @@ class Requests:
     def _forget(self, outcome: Any, key: tuple[str, str]) -> Any:
         self._waiting.pop(key, None)
         return outcome
+
+    def end(self) -> None:
+        """Wait for no answer any more."""
+        for waiting in list(self._waiting.values()):
+            waiting.cancel()
 
     def answer(self, iq: Stanza, sender: JID) -> bool:
         """Take a result or error; gives False when nobody waits for it."""

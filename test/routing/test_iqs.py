@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from twisted.internet.defer import Deferred, TimeoutError
+from twisted.internet.defer import CancelledError, Deferred, TimeoutError
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -161,6 +161,13 @@ class RequestTests(SynchronousTestCase):
         refused = iq(to="romeo@example.org/orchard").error(error).replace(id=self.sent[0].id)
         self.assertTrue(self.requests.answer(refused, jid.parse("romeo@example.org/orchard")))
         self.assertEqual(self.failureResultOf(self.waiting, StanzaError).value.encode(), error.encode())
+
+    def test_end(self) -> None:
+        """At the end nobody waits, and no timer is left."""
+        self.requests.end()
+        self.failureResultOf(self.waiting, CancelledError)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.assertFalse(self.answer("romeo@example.org/orchard"))
 
     def test_timeout(self) -> None:
         """Without an answer the wait ends, and a late answer counts for nothing."""

@@ -113,6 +113,11 @@ async def connect(port: int, path: str = "/xmpp-websocket", **options: Any) -> S
     tls = options.pop("tls", False)
     socket = Socket(f"ws://localhost:{port}{path}", *subprotocols, **options)
     socket.tls = tls
+    await reach(socket, port)
+    return socket
+
+
+async def reach(socket: Socket, port: int) -> None:
+    """Connect a WebSocket, and wait for the end of its handshake."""
     await connectProtocol(TCP4ClientEndpoint(reactor, "127.0.0.1", port), socket)
     await socket.opened()
-    return socket

@@ -211,6 +211,18 @@ class MessageTests(Case):
             (message,) = self.romeo.take()
             self.assertEqual((message["from"], message["id"]), (sender, "x"))
 
+    def test_own_namespace(self) -> None:
+        """A message that a component's library has left in the component's namespace is sent as well."""
+        self.serve(message="outgoing")
+        self.say(
+            "<message xmlns='jabber:component:accept' from='juliet@example.org' "
+            "to='romeo@example.org/orchard'><body>hi</body></message>"
+        )
+        (message,) = self.romeo.take()
+        self.assertEqual(
+            (message.uri, str(message.body), message.body.uri), ("jabber:client", "hi", "jabber:client")
+        )
+
     def test_forbidden(self) -> None:
         """Nobody else's name is used, nor anything but a message; the message comes back."""
         self.serve(message="outgoing")
@@ -302,6 +314,7 @@ class IqTests(Case):
             (good, "set"),
             (good.replace("<iq ", "<iq from='juliet@example.org' "), "get"),
             (good.replace("jabber:client", "urn:x"), "get"),
+            (good.replace("jabber:client", "jabber:component:accept"), "get"),
             (good.replace(VERSION, ""), "get"),
             ("", "get"),
         ):
