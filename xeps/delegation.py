@@ -45,7 +45,11 @@ SEPARATORS = {HOST: "::", SELF: ":bare:"}
 class DelegatedNamespace(Section):
     """A namespace that one service answers for."""
 
-    namespace: str = Field(min_length=1, description="That of the payload of requests.")
+    namespace: str = Field(
+        min_length=1,
+        description="That of the payload of requests; "
+        f"`{REST_OF_INFO}` and `{REST_OF_ITEMS}` stand for queries about accounts that nobody here answers.",
+    )
     attributes: tuple[str, ...] = Field(
         (), description="Only requests whose payload has all these attributes; the others stay here."
     )

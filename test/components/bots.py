@@ -72,11 +72,15 @@ class BotCase(ServiceCase):
         """Start the server and the bot; juliet is online."""
         return maybeDeferred(self._set_up)
 
-    async def _set_up(self) -> None:
-        modules = {"mod_websockets": {"service": {}}, **self.modules()}
+    def configured(self, modules: dict[str, Any]) -> dict[str, Any]:
+        """Give the configuration with these modules beside the usual ones."""
+        modules = {"mod_websockets": {"service": {}}, **modules}
         config = self.config(components={"bot.@HOST@": self.table()}, modules=modules)
         config["listen"] |= {"component": [{"port": 0}], "http": [{"port": 0}]}
-        await self.run_service(Palaver(config), "juliet@localhost")
+        return config
+
+    async def _set_up(self) -> None:
+        await self.run_service(Palaver(self.configured(self.modules())), "juliet@localhost")
         self.juliet = await self.log_in("juliet@localhost/balcony")
         await self.join()
 

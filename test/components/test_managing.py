@@ -12,6 +12,7 @@ from slixmpp.xmlstream.matcher import MatchXPath
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 
+from palaver.config import Config
 from palaver.entities.delegations import NS_DELEGATION
 from palaver.test.components import bots
 from palaver.test.components.bots import BOT
@@ -21,6 +22,7 @@ from palaver.test.test_embedding import condition
 NS = "urn:example:notes"
 NS_FORWARD = "urn:xmpp:forward:0"
 NS_INFO = "http://jabber.org/protocol/disco#info"
+ASK = f"<iq type='get' id='1'><notes xmlns='{NS}'/></iq>"
 
 
 class NotesTests:
@@ -50,10 +52,26 @@ class NotesTests:
 
     async def _announced(self: Any) -> None:
         # The answer to what it was asked when it came may still be on its way.
-        await self.juliet.ask(f"<iq type='get' id='1'><notes xmlns='{NS}'/></iq>")
+        await self.juliet.ask(ASK)
+        self.assertLessEqual({NS, NS_DELEGATION}, await self._features())
+
+    async def _features(self: Any) -> set[str | None]:
+        """Give the features of the host."""
         info = await self.juliet.ask(f"<iq type='get' id='2' to='localhost'><query xmlns='{NS_INFO}'/></iq>")
-        features = [node.getAttribute("var") for node in info.query.elements()]
-        self.assertLessEqual({NS, NS_DELEGATION}, set(features))
+        return {node.getAttribute("var") for node in info.query.elements()}
+
+    def test_reload(self: Any) -> Deferred[None]:
+        """A delegation is taken away and given again under open sessions and streams."""
+        return Deferred.fromCoroutine(self._reload())
+
+    async def _reload(self: Any) -> None:
+        await self.palaver.reload(Config.from_dict(self.configured({})))
+        answer = await self.juliet.ask(ASK)
+        self.assertEqual((answer["type"], condition(answer)), ("error", "service-unavailable"))
+        self.assertTrue({NS, NS_DELEGATION}.isdisjoint(await self._features()))
+        await self.palaver.reload(Config.from_dict(self.configured(self.modules())))
+        self.assertEqual((await self.juliet.ask(ASK))["type"], "result")
+        self.assertLessEqual({NS, NS_DELEGATION}, await self._features())
 
 
 class AwayTests:
@@ -64,13 +82,12 @@ class AwayTests:
         return Deferred.fromCoroutine(self._away())
 
     async def _away(self: Any) -> None:
-        ask = f"<iq type='get' id='1'><notes xmlns='{NS}'/></iq>"
         await self.leave()
         await self.until(False)
-        answer = await self.juliet.ask(ask)
+        answer = await self.juliet.ask(ASK)
         self.assertEqual((answer["type"], condition(answer)), ("error", "service-unavailable"))
         await self.join()
-        self.assertEqual((await self.juliet.ask(ask))["type"], "result")
+        self.assertEqual((await self.juliet.ask(ASK))["type"], "result")
 
 
 class InProcessTests(NotesTests, bots.InProcess):
