@@ -200,12 +200,21 @@ class Register(Module):
     async def _let_in(self, key: str | None, local: str, create: Callable[[], Awaitable[None]]) -> None:
         """Make an account with the token that was brought, or without one."""
         invites = self.host.query(IInvites)
+        if await self._is_kept(local, key, invites):
+            raise StanzaError("conflict", "The requested username already exists.")
         if invites is None:
             await create()
             return
-        if await invites.reserved(local, key):
-            raise StanzaError("conflict", "The requested username already exists.")
         await (create() if key is None else invites.register(key, local, create))
+
+    async def _is_kept(self, local: str, key: str | None, invites: Any) -> bool:
+        """Tell whether a name waits for somebody else: for whom it is an invitation, or an administrator."""
+        if invites is not None and await invites.reserved(local, key):
+            return True
+        if f"{local}@{self.host.domain}" not in self.host.admins:
+            return False
+        # Only who was invited under this very name becomes what the configuration says of it.
+        return key is None or not await invites.reserved(local, None)
 
     async def _create(self, local: str, fields: dict[str, str], address: str) -> None:
         try:

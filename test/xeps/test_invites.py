@@ -189,6 +189,15 @@ class AccountTests(InviteCase):
         self.assertEqual(condition(self.register(stream, "bull")), "not-acceptable")
         self.assertEqual(self.register(stream, "bill")["type"], "result")
 
+    def test_administrators(self) -> None:
+        """An administrator's name is for whoever was invited under that, and for nobody else."""
+        self.house.host.admins |= {"bill@example.org"}
+        other, invited = self.stranger(), self.stranger()
+        self.bring(other, self.token())
+        self.assertEqual(condition(self.register(other, "bill")), "conflict")
+        self.bring(invited, self.token(username="bill"))
+        self.assertEqual(self.register(invited, "bill")["type"], "result")
+
     def test_refused_links(self) -> None:
         """Names that are taken, kept or none, and senseless wishes, are refused."""
         self.token(username="bill")

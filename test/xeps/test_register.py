@@ -106,6 +106,14 @@ class StrangerTests(SynchronousTestCase):
         """A name can be taken once."""
         self.assertEqual(condition(self.ask(self.house(), query(BILL.replace("bill", "romeo")))), "conflict")
 
+    def test_administrators(self) -> None:
+        """Nobody becomes an administrator by taking a name that the configuration has among them."""
+        house = self.house()
+        house.host.admins = frozenset(("bill@example.org", "bard@elsewhere.example"))
+        self.assertEqual(condition(self.ask(house, query(BILL))), "conflict")
+        self.assertNotIn("bill", house.accounts.names)
+        self.assertEqual(self.ask(house, query(BILL.replace("bill", "bard")))["type"], "result")
+
     def test_bad_name(self) -> None:
         """A name that no address can have is refused."""
         for name in ("a b", "a@b", "a/b", "\u2665"):
