@@ -1,4 +1,4 @@
-"""Self-service: pages where people look after their own account, with its password and a browser.
+"""Self-service: pages where people look after their own account, with a copy of its data (XEP-0227).
 
 They change the password, see which programs are logged in and end them, withdraw tokens, choose what
 everybody sees (mod_webpresence), save a copy of what is stored for them (XEP-0227), and delete the account.
