@@ -199,10 +199,14 @@ class Conversations:
         """Have a message be the last that an account has written, and so all up to it be read."""
         batch.put(self._domain, local, KIND_SENT, key(peer), last.of(peer), rank=at)
 
-    def put_got(self, batch: Batch, local: str, peer: str, last: Last, at: int, ref: str | None) -> None:
-        """Have a message be the last that an account has got, which is unread; ``ref`` as in `put_unread`."""
-        batch.put(self._domain, local, KIND, key(peer), last.of(peer), rank=at)
-        self.put_unread(batch, local, peer, last.value["id"], at, ref)
+    def put_got(
+        self, batch: Batch, locals: Iterable[str], peer: str, last: Last, at: int, ref: str | None
+    ) -> None:
+        """Have a message be the last that accounts have got, which is unread; ``ref`` as in `put_unread`."""
+        domain, name, value, id = self._domain, key(peer), last.of(peer), last.value["id"].encode()
+        for local in locals:
+            batch.put(domain, local, KIND, name, value, rank=at)
+            batch.append(Entry(domain, local, KIND_UNREAD, at, id, peer, ref), RESENT_WITHIN)
 
     def put_unread(
         self, batch: Batch, local: str, peer: str, message_id: str, at: int, ref: str | None = None

@@ -73,7 +73,7 @@ class Writing:
         if outgoing:
             # Of what one writes to oneself the copy that arrives is unread.
             conversations.put_read(batch, local, peer, at - 1)
-        conversations.put_got(batch, local, peer, last, at, ref)
+        conversations.put_got(batch, (local,), peer, last, at, ref)
 
     def arriving(self, message: Stanza, to: JID) -> Batch | None:
         """Give what is to be written for the addressee; None when that is nothing, or done."""
@@ -127,16 +127,12 @@ class Writing:
         self, batch: Batch, room: JID, members: Collection[str], author: str, message: Stanza, at: int
     ) -> None:
         """Write a room's message for all of its members that have their accounts here."""
-        last, peer, ref = last_of(message), room.bare, reference_of(message, room)
-        conversations, here = self._conversations, f"@{self._domain}"
-        for bare in members:
-            local, at_sign, domain = bare.partition("@")
-            if not bare.endswith(here) or not at_sign or domain != self._domain:
-                continue
-            if bare == author:
-                conversations.put_written(batch, local, peer, last, at)
-            else:
-                conversations.put_got(batch, local, peer, last, at, ref)
+        last, ref = last_of(message), reference_of(message, room)
+        here = f"@{self._domain}"
+        locals = [bare[: -len(here)] for bare in members if bare.endswith(here) and bare != author]
+        self._conversations.put_got(batch, locals, room.bare, last, at, ref)
+        if author.endswith(here) and author in members:
+            self._conversations.put_written(batch, author[: -len(here)], room.bare, last, at)
 
     def _affiliated(self, event: Affiliated, batch: Batch) -> None:
         """Write what a room tells those of themselves whose affiliation changes."""
@@ -149,4 +145,4 @@ class Writing:
                 self._conversations.drop(batch, own.local, room)
             elif self._aff_changes and told is not None and told.name == "message":
                 ref = reference_of(told, own)
-                self._conversations.put_got(batch, own.local, room, last_of(told), ids.new_id(), ref)
+                self._conversations.put_got(batch, (own.local,), room, last_of(told), ids.new_id(), ref)
