@@ -29,11 +29,16 @@ TAG_COLUMNS = ("host", "kind", "tag", "owner", "key")
 _c = documents.c
 
 
-def to_row(change: PutDocument) -> Row:
-    """Give the values of `COLUMNS`; raises `TypeError` or `ValueError` when the value is not JSON."""
-    document = change.document
-    tags = json.dumps(document.tags) if document.tags else ""
-    return (*document[:4], encode_value(document.value), document.rank, tags)
+def to_row(change: PutDocument, texts: dict[int, str]) -> Row:
+    """Give the values of `COLUMNS`; raises `TypeError` or `ValueError` when the value is not JSON.
+
+    ``texts`` has values that are encoded already by their identity, while they are in use.
+    """
+    host, owner, kind, key, value, rank, tags = change.document
+    text = texts.get(id(value))
+    if text is None:
+        text = texts[id(value)] = encode_value(value)
+    return host, owner, kind, key, text, rank, json.dumps(tags) if tags else ""
 
 
 def from_rows(rows: Sequence[Row]) -> list[Document]:

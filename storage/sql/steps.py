@@ -89,11 +89,13 @@ class Steps:
     def plan(self, batch: Batch) -> Plan:
         """Turn a batch into steps; raises `TypeError` or `ValueError` for values that are not JSON."""
         plan = Plan()
+        # Values of several documents, such as a message in the inboxes of a whole room, are encoded once.
+        texts: dict[int, str] = {}
         for change in batch.changes:
             if isinstance(change, AppendEntry):
                 plan.logs.append((self._append, change))
             elif isinstance(change, PutDocument):
-                item = documents.to_row(change), change.document.tags
+                item = documents.to_row(change, texts), change.document.tags
                 plan.documents.append((self._puts[change.only], item))
             elif isinstance(change, DeleteDocuments):
                 plan.documents.append(self._document_deletion(change))
@@ -104,8 +106,9 @@ class Steps:
     # -- documents ------------------------------------------------------------------
 
     def _upsert(self, statement: Prepared, connection: Connection, items: list[DocumentItem]) -> None:
-        statement.write(connection, _rows(items))
-        self._set_tags(connection, items)
+        last = _last(items)
+        statement.write(connection, _rows(last))
+        self._set_tags(connection, last)
 
     def _insert(self, connection: Connection, items: list[DocumentItem]) -> None:
         self._statements.get(upserts.insert_document, documents.COLUMNS).write(connection, _rows(items))
@@ -115,13 +118,12 @@ class Steps:
         statement = self._statements.get(upserts.update_document, documents.COLUMNS)
         if statement.write(connection, _rows(items)) != len(items):
             raise Conflict("a document that should be replaced is not there")
-        self._set_tags(connection, items)
+        self._set_tags(connection, _last(items))
 
     def _set_tags(self, connection: Connection, items: list[DocumentItem]) -> None:
-        # The last one counts when a document is put twice.
-        last = {row[: len(documents.KEY)]: (row, tags) for row, tags in items}
-        self._statements.get(documents.delete_tags, documents.KEY, len(documents.KEY)).write(connection, last)
-        self._add_tags(connection, last.values())
+        keys = [row[: len(documents.KEY)] for row, _ in items]
+        self._statements.get(documents.delete_tags, documents.KEY, len(documents.KEY)).write(connection, keys)
+        self._add_tags(connection, items)
 
     def _add_tags(self, connection: Connection, items: Iterable[DocumentItem]) -> None:
         rows = [
@@ -215,6 +217,11 @@ class Steps:
 
 def _ref(entry: Entry) -> Row:
     return entry.host, entry.owner, entry.kind, entry.ref
+
+
+def _last(items: list[DocumentItem]) -> list[DocumentItem]:
+    """Leave out what is put again later in the list."""
+    return list({item[0][: len(documents.KEY)]: item for item in items}.values())
 
 
 def _rows(items: Iterable[DocumentItem]) -> list[Row]:
