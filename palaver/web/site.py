@@ -15,6 +15,7 @@ from palaver import metrics
 from palaver.log import HIDDEN, Log
 from palaver.web.channels import Channels, WebChannel
 from palaver.web.mounts import Found, Mounts
+from palaver.web.pages.html import refusal
 from palaver.web.problems import problem
 
 log = Log("web")
@@ -35,7 +36,7 @@ _is_plain = re.compile(rb"[a-z._-]*|.{0,15}", re.DOTALL).fullmatch
 
 
 class Refused(Resource):
-    """Answers every request with one problem."""
+    """Answers every request with one problem; people with browsers get a page."""
 
     isLeaf = True
 
@@ -46,10 +47,14 @@ class Refused(Resource):
 
     def render(self, request: Any) -> bytes:
         """Refuse."""
+        if b"text/html" in (request.getHeader(b"accept") or b""):
+            return refusal(request, self._status, self._status.phrase, f"{self._detail}.")
         return problem(request, self._status, self._detail)
 
 
 NOT_FOUND = Refused(HTTPStatus.NOT_FOUND, "There is nothing at this address")
+# RFC 9112 section 3.2: whoever stands before us may have read another one of them.
+NO_HOST = Refused(HTTPStatus.BAD_REQUEST, "Name one host in one Host header")
 
 
 class WebRequest(Request):
@@ -65,14 +70,24 @@ class WebRequest(Request):
     awaits: Any = None
     # When its head had come, in seconds of the reactor's clock.
     began = 0.0
+    names_a_host = True
     _limit = MAX_BODY_BYTES
     _taken = 0
+
+    def getHeader(self, key: Any) -> Any:
+        """See Request; what is no UTF-8 is read as far as it can be, where Twisted's own raises an error."""
+        if isinstance(key, bytes):
+            return super().getHeader(key)
+        value = super().getHeader(key.encode())
+        return value.decode("utf-8", "replace") if value is not None else None
 
     def gotLength(self, length: int | None) -> None:
         """See IRequest: the head has been read, the body has not."""
         channel: Any = self.channel
         path = channel._path.split(b"?", 1)[0].decode("latin-1")
-        self.found = channel.site.find(self, path)
+        names = self.requestHeaders.getRawHeaders(b"host", ())
+        self.names_a_host = len(names) == 1 or (not names and channel._version == b"HTTP/1.0")
+        self.found = channel.site.find(self, path) if self.names_a_host else None
         self.began = channel.site.reactor.seconds()
         owner = self.found.resource if self.found is not None else None
         limit = getattr(owner, "max_body_bytes", None)
@@ -178,7 +193,7 @@ class WebSite(Site):
         found = request.found
         request.site = self
         if found is None:
-            return NOT_FOUND
+            return NOT_FOUND if request.names_a_host else NO_HOST
         for _ in range(found.depth):
             request.prepath.append(request.postpath.pop(0))
         return getChildForRequest(found.resource, request)
