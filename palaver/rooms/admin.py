@@ -75,16 +75,21 @@ def get(service: Service, request: RoomRequest) -> bytes:
 
 def _check_list(service: Service, request: RoomRequest, room: Room, wanted: str) -> None:
     """Refuse a list to whoever may not see it. Raises StanzaError(forbidden)."""
-    own = _affiliation(service, room, request.sender)
+    if not may_list(service, room, request.sender, request.occupant, wanted):
+        raise StanzaError("forbidden", "You may not see this list")
+
+
+def may_list(service: Service, room: Room, who: JID, occupant: Occupant | None, wanted: str) -> bool:
+    """Tell whether somebody, who may be in the room, sees the list of an affiliation (section 9.5)."""
+    own = _affiliation(service, room, who)
     if RANK[own] >= RANK[ADMIN]:
-        return
+        return True
     shown = room.config["getmemberlist"]
-    role = request.occupant.role if request.occupant is not None else None
+    role = occupant.role if occupant is not None else None
     # Whoever sees all real JIDs anyway, of a room that is for members (sections 7.12 and 9.5).
     is_known = RANK[own] >= RANK[MEMBER] and room.is_open and bool(room.config["membersonly"])
     listed = wanted == MEMBER and isinstance(shown, list) and role in shown
-    if wanted == OUTCAST or not (is_known or (listed and (room.is_open or role == MODERATOR))):
-        raise StanzaError("forbidden", "You may not see this list")
+    return wanted != OUTCAST and (is_known or (listed and (room.is_open or role == MODERATOR)))
 
 
 def _affiliated(room: Room, query: domish.Element, affiliation: str) -> bytes:

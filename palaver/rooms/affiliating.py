@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from palaver.errors import StanzaError
@@ -73,10 +73,12 @@ def check_room_left(room: Room, changes: Iterable[Change]) -> None:
         raise StanzaError("resource-constraint", "Too many people have an affiliation here")
 
 
-def put(batch: Batch, room: Room, changes: Iterable[Change]) -> None:
+def put(batch: Batch, room: Room, changes: Sequence[Change]) -> None:
     """Have changes stored."""
     for change in changes:
         put_affiliation(batch, room, change.bare, _held(room, change))
+    for watch in room.service.hooks.affiliations:
+        watch.store(room, changes, batch)
 
 
 async def change(room: Room, changes: list[Change]) -> None:
@@ -107,11 +109,14 @@ async def _make(room: Room, changes: list[Change]) -> None:
 def apply(room: Room, change: Change) -> None:
     """Make a change that is committed count."""
     before = room.affiliation(change.bare)
+    mark = b"".join([watch.mark(room, change) for watch in room.service.hooks.affiliations])
     room.hold(change.bare, _held(room, change))
     if before == change.affiliation:
         return
     occupants = room.occupants_of(change.bare)
-    note = Note(reason=change.reason, by=change.actor)
+    is_domain = "@" not in change.bare
+    # No presence says what a domain is affiliated as.
+    note = Note(reason=change.reason, by=change.actor, more=b"" if is_domain else mark)
     if change.affiliation == OUTCAST:
         leaving.remove(room, occupants, note._replace(codes=(BANNED,)))
     elif room.config["membersonly"] and RANK[change.affiliation] < RANK[MEMBER]:
@@ -120,8 +125,8 @@ def apply(room: Room, change: Change) -> None:
         for occupant in occupants:
             occupant.role = _role(room, occupant, before, change.affiliation)
             room.send(show(room, occupant, note))
-    if not occupants:
-        _tell_of_absent(room, change)
+    if is_domain or not occupants:
+        _tell_of_absent(room, change, mark)
     event = AffiliationChanged(room, change.bare, before, change.affiliation, change.by, change.reason)
     room.service.events.fire(event)
 
@@ -135,9 +140,10 @@ def _role(room: Room, occupant: Occupant, before: str, after: str) -> str:
     return occupant.role if occupant.role == MODERATOR or RANK[after] < RANK[before] == RANK[NONE] else first
 
 
-def _tell_of_absent(room: Room, change: Change) -> None:
+def _tell_of_absent(room: Room, change: Change, mark: bytes) -> None:
     """Tell those who are shown real JIDs of a change for somebody who is not here (sections 9.3 to 10.8)."""
     item = element("item", None, affiliation=change.affiliation, jid=change.bare, role="none")
-    stanza = Stanza("message", {"from": room.jid.bare}, ((NS_USER, "x"),), element("x", NS_USER, item))
+    x = element("x", NS_USER, item + mark)
+    stanza = Stanza("message", {"from": room.jid.bare}, ((NS_USER, "x"),), x)
     told = (Broadcast(stanza),)
     room.send([(seat, told) for seat in room.seats.values() if room.sees_jids(seat.occupant)])

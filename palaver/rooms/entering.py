@@ -42,7 +42,7 @@ def available(room: Room, presence: Stanza, sender: JID, nick: str) -> None:
     elif joins:
         # The client does not know that it is here: it is told everything again.
         seat.show(cleaning.presence(room, presence, seat.occupant.role))
-        _welcome(room, seat, history.read_wanted(presence.child(NS_MUC, "x")), presence.id)
+        _welcome(room, seat, history.read_wanted(presence.child(NS_MUC, "x")), presence)
     else:
         _change(room, presence, seat)
 
@@ -68,7 +68,7 @@ def _enter(room: Room, presence: Stanza, sender: JID, nick: str) -> None:
     seat.show(cleaning.presence(room, presence, occupant.role))
     room.seat(occupant, seat)
     room.service.seated(room, seat)
-    _welcome(room, seat, wanted, presence.id)
+    _welcome(room, seat, wanted, presence)
     room.service.events.fire(OccupantJoined(room, occupant, sender.full, before is None))
 
 
@@ -141,11 +141,16 @@ def check_nick(room: Room, nick: str, bare: str, own: Occupant | None = None) ->
     return known
 
 
-def _welcome(room: Room, seat: Seat, wanted: history.Wanted, id: str | None) -> None:
+def _welcome(room: Room, seat: Seat, wanted: history.Wanted, presence: Stanza) -> None:
     """Tell whoever enters who is there, the others of it, and then what was said and the subject (7.1)."""
     occupant = seat.occupant
+    own = b""
+    for greet in room.service.hooks.welcome:
+        greeting = greet(room, seat, presence)
+        own += greeting.own
+        room.send([(seat, [Broadcast(stanza) for stanza in greeting.first])])
     room.send(shown_to(room, seat))
-    note = Note(own_codes=_entry_codes(room, occupant), id=id)
+    note = Note(own_codes=_entry_codes(room, occupant), own_more=own, id=presence.id)
     room.send(to_all(room, occupant, Versions(room, occupant, occupant.shown, note)))
     room.send([(seat, (*history.told(room, wanted, seat.jid.full), subject(room)))])
 

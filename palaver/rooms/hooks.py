@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from palaver.jid import JID
     from palaver.pubsub.fields import Values
     from palaver.rooms.adhoc import RoomCommand
+    from palaver.rooms.affiliating import Change
     from palaver.rooms.config import RoomField
-    from palaver.rooms.occupants import Occupant
+    from palaver.rooms.occupants import Occupant, Seat
     from palaver.rooms.room import Room
     from palaver.routing.host import Host
 
@@ -78,6 +79,28 @@ class RoomRequest(NamedTuple):
     target: Occupant | None = None
 
 
+class Greeting(NamedTuple):
+    """What whoever enters is told beside the rest.
+
+    ``first`` comes before anybody's presence, without ``to``; ``own`` goes into the ``<x/>`` of his own.
+    """
+
+    first: Sequence[Stanza] = ()
+    own: bytes = b""
+
+
+class Watch(NamedTuple):
+    """What follows the affiliations of rooms, in a room's turn.
+
+    ``store`` takes the changes of a room that stays and adds to what is committed with them; ``mark`` is
+    called for each once that is done, before it counts, and gives what is told with it inside of the
+    ``<x/>``.
+    """
+
+    store: Callable[[Room, Sequence[Change], Batch], None]
+    mark: Callable[[Room, Change], bytes]
+
+
 class Announced(NamedTuple):
     """What service discovery tells of a room beside the rest: ``fields`` are of its muc#roominfo form."""
 
@@ -120,6 +143,8 @@ class Hooks:
         # Gives the id of an account in a room (XEP-0421).
         self.occupant_id: Callable[[Room, str], str] | None = None
         self.entry: tuple[Callable[[Room, JID, str], None], ...] = ()
+        self.welcome: tuple[Callable[[Room, Seat, Stanza], Greeting], ...] = ()
+        self.affiliations: tuple[Watch, ...] = ()
         self.configuration: tuple[Callable[[Room, Values, JID], None], ...] = ()
         self.fields: dict[str, RoomField] = {}
         self.room_info: tuple[Callable[[Room], Announced], ...] = ()
@@ -205,6 +230,24 @@ class Hooks:
 
         def remove() -> None:
             self.entry = tuple(known for known in self.entry if known is not guard)
+
+        return remove
+
+    def add_welcome(self, greet: Callable[[Room, Seat, Stanza], Greeting]) -> Undo:
+        """Tell whoever enters more: ``greet`` takes the presence that he entered by."""
+        self.welcome += (greet,)
+
+        def remove() -> None:
+            self.welcome = tuple(known for known in self.welcome if known is not greet)
+
+        return remove
+
+    def add_watch(self, watch: Watch) -> Undo:
+        """Follow changes of affiliations."""
+        self.affiliations += (watch,)
+
+        def remove() -> None:
+            self.affiliations = tuple(known for known in self.affiliations if known is not watch)
 
         return remove
 

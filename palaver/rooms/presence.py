@@ -20,7 +20,8 @@ class Note(NamedTuple):
     """What goes with a presence beside who it is.
 
     ``codes`` are for everybody, ``own_codes`` for the occupant itself, who gets 110 as well; ``by`` is the
-    nick of who did it, ``nick`` the one that the occupant has from now on; ``more`` goes into the ``<x/>``.
+    nick of who did it, ``nick`` the one that the occupant has from now on; ``more`` goes into the ``<x/>``,
+    ``own_more`` into the occupant's own.
     ``id`` is that of the presence which this answers: its sender gets it back.
     """
 
@@ -30,6 +31,7 @@ class Note(NamedTuple):
     by: str = ""
     nick: str | None = None
     more: bytes = b""
+    own_more: bytes = b""
     id: str | None = None
 
 
@@ -84,10 +86,13 @@ class Versions:
         self._plain: Broadcast | None = None
         self._open: Broadcast | None = None
 
-    def _make(self, jid: str | None, codes: tuple[str, ...], id: str | None = None) -> Broadcast:
+    def _make(
+        self, jid: str | None, codes: tuple[str, ...], id: str | None = None, more: bytes = b""
+    ) -> Broadcast:
         note, seat = self._note, self._seat
         item = _item(self._affiliation, self._occupant.role, jid, note)
-        x = b"<x xmlns='%b'>%b%b%b</x>" % (_USER_BYTES, item, statuses(*codes) if codes else b"", note.more)
+        said = statuses(*codes) if codes else b""
+        x = b"<x xmlns='%b'>%b%b%b%b</x>" % (_USER_BYTES, item, said, note.more, more)
         attrs = self._attrs if id is None else {**self._attrs, "id": id}
         return Broadcast(Stanza("presence", attrs, self.children, seat.inner + x + self.extra))
 
@@ -108,7 +113,7 @@ class Versions:
     def own(self, seat: Seat) -> Broadcast:
         """For a session of the occupant itself."""
         note = self._note
-        return self._make(seat.jid.full, (SELF, *note.codes, *note.own_codes), note.id)
+        return self._make(seat.jid.full, (SELF, *note.codes, *note.own_codes), note.id, note.own_more)
 
     def for_others(self, others: Occupant) -> Broadcast:
         """For the sessions of somebody else."""

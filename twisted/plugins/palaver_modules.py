@@ -247,6 +247,12 @@ muc_light = ModuleMaker(
     "Rooms that are lists of members, without presence, with archives",
     default=False,
 )
+muc_affiliation_versions = ModuleMaker(
+    "mod_muc_affiliation_versions",
+    f"{_XEPS}.muc_affiliation_versions.AffiliationVersions",
+    "Whoever enters a room is told which affiliations have changed since",
+    (Xep(463, "0.2.0"),),
+)
 muc_avatar = ModuleMaker(
     "mod_muc_avatar",
     f"{_XEPS}.muc_avatar.RoomAvatars",
