@@ -134,7 +134,7 @@ class MistakeTests(SynchronousTestCase):
             [
                 "general.datadir: unknown key; did you mean 'data_dir'? "
                 "allowed: admins, data_dir, host_types, hosts, language, log_format, loglevel, "
-                "routing_modules"
+                "routing_modules, slow_stanza_ms"
             ],
         )
 
