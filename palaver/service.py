@@ -36,6 +36,7 @@ from palaver.streams.flush import Flusher
 from palaver.streams.ports import Ports
 from palaver.streams.proxied import ClientPort
 from palaver.streams.settings import StreamSettings
+from palaver.streams.slow import SlowLog
 from palaver.streams.tcp import Connection
 from palaver.streams.tls import CertificateError, CertificateFiles, TlsContexts, TlsSettings
 from palaver.streams.wheel import Wheel
@@ -100,6 +101,7 @@ class Palaver(MultiService):
         self._flusher = Flusher(reactor)
         self._wheel = Wheel(reactor)
         self._admission = Admission(None, None)
+        self._slow = SlowLog(reactor)
         # Speaks to other servers, while there is a port for them.
         self._federation: Any = None
         self._started = 0.0
@@ -163,6 +165,7 @@ class Palaver(MultiService):
     async def _stop_rest(self) -> None:
         await self._door.stop()
         self._wheel.stop()
+        self._slow.set(0)
         if self._ungauge is not None:
             self._ungauge()
             self._ungauge = None
@@ -310,6 +313,7 @@ class Palaver(MultiService):
         limits = config.limits
         self._admission.max_total = limits.max_unauthenticated if limits.enabled else None
         self._admission.max_per_address = limits.max_unauthenticated_per_address if limits.enabled else None
+        self._slow.set(config.general.slow_stanza_ms / 1000)
 
     # -- while it runs --------------------------------------------------------------------------
 

@@ -93,6 +93,13 @@ class General(Section):
         default="info", description="From which level on log lines are written."
     )
     log_format: LogFormat = Field(default="text", description="Log lines as text or as one JSON object each.")
+    slow_stanza_ms: int = Field(
+        default=1000,
+        ge=0,
+        le=3_600_000,
+        description="A line is written about a stanza whose handling takes longer, in milliseconds, and what "
+        "took the time; 0 for none.",
+    )
     routing_modules: list[RouteName] = Field(
         default=["local", "component", "cluster", "s2s"],
         min_length=1,

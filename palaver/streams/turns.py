@@ -17,6 +17,7 @@ from palaver.errors import StreamError
 from palaver.routing.failures import failed
 from palaver.stanza import Stanza
 from palaver.streams.settings import StreamSettings
+from palaver.streams.slow import watch
 
 if TYPE_CHECKING:
     from palaver.routing.sessions import Session
@@ -87,7 +88,9 @@ class Turns:
         overlaps = self._under_way > 0 or self._is_plain(stanza)
         self._under_way += 1
         self._last = done if overlaps else None
-        waiting.addBoth(self._settled, done)
+        if watch.is_on:
+            watch.waits[stanza] = waiting
+        waiting.addBoth(self._settled, done, stanza)
 
     def _may_overlap(self, stanza: Stanza) -> bool:
         """Tell whether a stanza may be begun while earlier ones wait, so that one commit serves them all."""
@@ -103,9 +106,11 @@ class Turns:
         if len(queue) == self.settings.max_pending_stanzas:
             self.connection.pause()
 
-    def _settled(self, outcome: Any, done: Deferred[None]) -> None:
+    def _settled(self, outcome: Any, done: Deferred[None], stanza: Stanza) -> None:
         """Go on with the queue when all that earlier stanzas waited for is done."""
         _note_failure(outcome)
+        if watch.is_on and watch.waits.pop(stanza, None) is None:
+            watch.ended(stanza)
         self._under_way -= 1
         if self._last is done:
             self._last = None
