@@ -10,6 +10,7 @@ from slixmpp import ComponentXMPP
 from slixmpp.xmlstream.handler import Callback
 from slixmpp.xmlstream.matcher import MatchXPath
 from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 
 from palaver.config import Config
@@ -18,6 +19,7 @@ from palaver.test.components import bots
 from palaver.test.components.bots import BOT
 from palaver.test.peers.slix import asyncio_thread
 from palaver.test.test_embedding import condition
+from palaver.test.wire import reactor
 
 NS = "urn:example:notes"
 NS_FORWARD = "urn:xmpp:forward:0"
@@ -52,8 +54,12 @@ class NotesTests:
 
     async def _announced(self: Any) -> None:
         # The answer to what it was asked when it came may still be on its way.
-        await self.juliet.ask(ASK)
-        self.assertLessEqual({NS, NS_DELEGATION}, await self._features())
+        for _ in range(round(bots.WAIT_S / bots.LOOK_S)):
+            features = await self._features()
+            if NS in features:
+                break
+            await deferLater(reactor, bots.LOOK_S)
+        self.assertLessEqual({NS, NS_DELEGATION}, features)
 
     async def _features(self: Any) -> set[str | None]:
         """Give the features of the host."""
@@ -71,7 +77,7 @@ class NotesTests:
         self.assertTrue({NS, NS_DELEGATION}.isdisjoint(await self._features()))
         await self.palaver.reload(Config.from_dict(self.configured(self.modules())))
         self.assertEqual((await self.juliet.ask(ASK))["type"], "result")
-        self.assertLessEqual({NS, NS_DELEGATION}, await self._features())
+        await self._announced()
 
 
 class AwayTests:
