@@ -101,10 +101,14 @@ class AppendEntry(NamedTuple):
 
     When ``ref`` is set, ``window`` is not 0, and an entry with the same owner, kind and ref lies
     within ``window`` ids before it, nothing is stored a second time, and the batch goes on.
+
+    One that ``follows`` belongs to an entry of another log with the same id, appended before it in the batch
+    with nothing but entries in between: it is not stored when that one was there already.
     """
 
     entry: Entry
     window: int = 0
+    follows: bool = False
 
 
 class DeleteEntries(NamedTuple):
@@ -152,9 +156,9 @@ class Batch:
         self.changes.append(DeleteDocuments(host, owner, kind, key))
         return self
 
-    def append(self, entry: Entry, window: int = 0) -> Batch:
+    def append(self, entry: Entry, window: int = 0, *, follows: bool = False) -> Batch:
         """Add an `AppendEntry`; gives itself."""
-        self.changes.append(AppendEntry(entry, window))
+        self.changes.append(AppendEntry(entry, window, follows))
         return self
 
     def drop(

@@ -313,6 +313,8 @@ class MemoryStorage:
         elif isinstance(change, DeleteDocuments):
             self.documents.delete(change, undo)
         elif isinstance(change, AppendEntry):
+            if change.follows and change.entry.id in repeats:
+                return
             same = self.logs.append(change, undo)
             if same is not None:
                 repeats[change.entry.id] = same

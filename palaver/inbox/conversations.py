@@ -202,18 +202,20 @@ class Conversations:
     def put_got(
         self, batch: Batch, locals: Iterable[str], peer: str, last: Last, at: int, ref: str | None
     ) -> None:
-        """Have a message be the last that accounts have got, which is unread; ``ref`` as in `put_unread`."""
+        """Have a message be the last that accounts have got, which is unread.
+
+        With a ``ref`` one with the same a short time ago is the same. Without, the batch has archived it
+        under the id ``at``, and it counts unless it was there already.
+        """
         domain, name, value, id = self._domain, key(peer), last.of(peer), last.value["id"].encode()
+        window = RESENT_WITHIN if ref is not None else 0
         for local in locals:
             batch.put(domain, local, KIND, name, value, rank=at)
-            batch.append(Entry(domain, local, KIND_UNREAD, at, id, peer, ref), RESENT_WITHIN)
+            batch.append(Entry(domain, local, KIND_UNREAD, at, id, peer, ref), window, follows=ref is None)
 
-    def put_unread(
-        self, batch: Batch, local: str, peer: str, message_id: str, at: int, ref: str | None = None
-    ) -> None:
-        """Have a message count as unread; one with the same ``ref`` a short time ago is the same."""
-        entry = Entry(self._domain, local, KIND_UNREAD, at, message_id.encode(), peer, ref)
-        batch.append(entry, RESENT_WITHIN)
+    def put_unread(self, batch: Batch, local: str, peer: str, message_id: str, at: int) -> None:
+        """Have a message count as unread."""
+        batch.append(Entry(self._domain, local, KIND_UNREAD, at, message_id.encode(), peer))
 
     def put_read(self, batch: Batch, local: str, peer: str, upto: int) -> None:
         """Have all up to an id be read."""

@@ -53,7 +53,7 @@ class Writing:
             if last is None:
                 last = last_of(message, entry.payload)
             outgoing = sender.local == owner and sender.domain == self._domain
-            self._write(batch, owner, peer, last, entry.id, entry.ref, outgoing=outgoing)
+            self._write(batch, owner, peer, last, entry.id, None, outgoing=outgoing)
             done.add(owner)
 
     def _done(self, message: Stanza) -> set[str]:
@@ -112,22 +112,33 @@ class Writing:
         if isinstance(event, Affiliated):
             self._affiliated(event, batch)
         elif is_content(event.stanza):
-            at = event.id if event.id is not None else ids.new_id()
-            self._in_group(batch, event.room.jid, event.room.users, event.author, event.stanza, at)
+            room, said = event.room, event.stanza
+            self._in_group(batch, room.jid, room.users, event.author, said, event.id, event.id is not None)
 
     def in_room(self, said: Said, batch: Batch) -> None:
         """Write what is said in Multi-User Chat."""
         if said.kind != GROUPCHAT or not is_content(said.stanza):
             return
-        at = said.id if said.id is not None else ids.new_id()
         members = [bare for bare, held in said.room.affiliations.items() if held.affiliation != OUTCAST]
-        self._in_group(batch, said.room.jid, members, said.sender.bare, said.stanza, at)
+        stored = said.id is not None and said.room.is_persistent
+        self._in_group(batch, said.room.jid, members, said.sender.bare, said.stanza, said.id, stored)
 
     def _in_group(
-        self, batch: Batch, room: JID, members: Collection[str], author: str, message: Stanza, at: int
+        self,
+        batch: Batch,
+        room: JID,
+        members: Collection[str],
+        author: str,
+        message: Stanza,
+        id: int | None,
+        stored: bool,
     ) -> None:
-        """Write a room's message for all of its members that have their accounts here."""
-        last, ref = last_of(message), reference_of(message, room)
+        """Write a room's message for all of its members that have their accounts here.
+
+        ``id`` is what the room knows it by, None when it does not; ``stored`` that the batch archives it.
+        """
+        at = id if id is not None else ids.new_id()
+        last, ref = last_of(message), None if stored else reference_of(message, room)
         here = f"@{self._domain}"
         locals = [bare[: -len(here)] for bare in members if bare.endswith(here) and bare != author]
         self._conversations.put_got(batch, locals, room.bare, last, at, ref)

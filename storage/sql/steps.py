@@ -162,20 +162,24 @@ class Steps:
     def _fresh(self, connection: Connection, items: list[AppendEntry]) -> tuple[list[Entry], Repeats]:
         """Take out the entries whose ref is there, from before or from earlier in the list."""
         lows: dict[Row, int] = {}
-        for entry, window in items:
+        for entry, window, _ in items:
             if window and entry.ref is not None:
                 ref = _ref(entry)
                 lows[ref] = min(entry.id - window, lows.get(ref, logs.MAX_ID))
         known = self._known_refs(connection, lows)
         fresh: list[Entry] = []
+        gone: set[int] = set()
         repeats: Repeats = {}
-        for entry, window in items:
+        for entry, window, follows in items:
+            if follows and entry.id in gone:
+                continue
             ids = known.get(_ref(entry)) if known else None
             if ids is not None:
                 if window:
                     same = max((id for id in ids if entry.id - window <= id <= entry.id), default=None)
                     if same is not None:
                         repeats[entry[:4]] = same
+                        gone.add(entry.id)
                         continue
                 ids.append(entry.id)
             fresh.append(entry)

@@ -188,6 +188,20 @@ class LogsConformance(Base):
         await gatherResults([self.storage.write(batch) for batch in batches])
         self.assertEqual(await self.ids(after=4), [5, 99])
 
+    async def test_what_follows_a_repeat(self):
+        """What follows an entry is stored with it, and is left out when that was there already."""
+
+        def batch(id: int, ref: str) -> Batch:
+            follower = self.entry(id, kind="unread")
+            found = Batch().append(self.entry(id, ref=ref), 50).put(HOST, "romeo", "note", "", {})
+            return found.append(follower, follows=True).append(self.entry(id, kind="plain"))
+
+        batches = [batch(100, "id1"), batch(120, "id1"), batch(130, "id2")]
+        await gatherResults([self.storage.write(one) for one in batches])
+        self.assertEqual(await self.storage.write(batch(140, "id2")), {140: 130})
+        self.assertEqual(await self.ids(kind="unread"), [100, 130])
+        self.assertEqual(await self.ids(kind="plain"), [100, 120, 130, 140])
+
     async def test_what_a_repeat_is_told(self):
         """Whoever writes an entry that is there learns the id that it has; nobody else learns anything."""
         first = Batch().append(self.entry(100, ref="id1"), 50)
