@@ -119,6 +119,7 @@ TITLES = {
     484: "Fast Authentication Streamlining Tokens",
     452: "MUC Mention Notifications",
     486: "MUC Avatars",
+    436: "MUC presence versioning",
     463: "MUC Affiliations Versioning",
     500: "MUC Slow Mode",
     513: "Explicit Mentions",

@@ -144,12 +144,13 @@ def check_nick(room: Room, nick: str, bare: str, own: Occupant | None = None) ->
 def _welcome(room: Room, seat: Seat, wanted: history.Wanted, presence: Stanza) -> None:
     """Tell whoever enters who is there, the others of it, and then what was said and the subject (7.1)."""
     occupant = seat.occupant
-    own = b""
+    own, nicks = b"", None
     for greet in room.service.hooks.welcome:
         greeting = greet(room, seat, presence)
         own += greeting.own
+        nicks = greeting.nicks if greeting.nicks is not None else nicks
         room.send([(seat, [Broadcast(stanza) for stanza in greeting.first])])
-    room.send(shown_to(room, seat))
+    room.send(shown_to(room, seat, nicks))
     note = Note(own_codes=_entry_codes(room, occupant), own_more=own, id=presence.id)
     room.send(to_all(room, occupant, Versions(room, occupant, occupant.shown, note)))
     room.send([(seat, (*history.told(room, wanted, seat.jid.full), subject(room)))])

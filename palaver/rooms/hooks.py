@@ -83,10 +83,12 @@ class Greeting(NamedTuple):
     """What whoever enters is told beside the rest.
 
     ``first`` comes before anybody's presence, without ``to``; ``own`` goes into the ``<x/>`` of his own.
+    ``nicks`` are those whose presence he is to be told, None for all.
     """
 
     first: Sequence[Stanza] = ()
     own: bytes = b""
+    nicks: frozenset[str] | None = None
 
 
 class Watch(NamedTuple):
@@ -142,6 +144,7 @@ class Hooks:
         self.presence: tuple[tuple[Child, Callable[[Room, Occupant], bytes]], ...] = ()
         # Gives the id of an account in a room (XEP-0421).
         self.occupant_id: Callable[[Room, str], str] | None = None
+        self.told: tuple[Callable[[Room, Occupant, bool], bytes], ...] = ()
         self.entry: tuple[Callable[[Room, JID, str], None], ...] = ()
         self.welcome: tuple[Callable[[Room, Seat, Stanza], Greeting], ...] = ()
         self.affiliations: tuple[Watch, ...] = ()
@@ -161,6 +164,14 @@ class Hooks:
         if found is None:
             found = _OF_HOSTS[host] = cls()
         return found
+
+    def _append(self, table: str, entry: object) -> Undo:
+        setattr(self, table, (*getattr(self, table), entry))
+
+        def remove() -> None:
+            setattr(self, table, tuple(known for known in getattr(self, table) if known is not entry))
+
+        return remove
 
     # -- what is said -------------------------------------------------------------------
 
@@ -215,6 +226,13 @@ class Hooks:
 
         return remove
 
+    def add_told(self, mark: Callable[[Room, Occupant, bool], bytes]) -> Undo:
+        """Hear of each new presence that a room tells: ``mark`` takes whose it is and whether he goes.
+
+        It is called once for a presence and gives what goes into the ``<x/>``.
+        """
+        return self._append("told", mark)
+
     def set_occupant_id(self, give: Callable[[Room, str], str]) -> Undo:
         """Say how occupant ids are made; ``give`` takes a room and a bare JID."""
         self.occupant_id = give
@@ -226,30 +244,15 @@ class Hooks:
 
     def add_entry(self, guard: Callable[[Room, JID, str], None]) -> Undo:
         """Be asked before somebody enters: (room, real full JID, nick); StanzaError refuses."""
-        self.entry += (guard,)
-
-        def remove() -> None:
-            self.entry = tuple(known for known in self.entry if known is not guard)
-
-        return remove
+        return self._append("entry", guard)
 
     def add_welcome(self, greet: Callable[[Room, Seat, Stanza], Greeting]) -> Undo:
         """Tell whoever enters more: ``greet`` takes the presence that he entered by."""
-        self.welcome += (greet,)
-
-        def remove() -> None:
-            self.welcome = tuple(known for known in self.welcome if known is not greet)
-
-        return remove
+        return self._append("welcome", greet)
 
     def add_watch(self, watch: Watch) -> Undo:
         """Follow changes of affiliations."""
-        self.affiliations += (watch,)
-
-        def remove() -> None:
-            self.affiliations = tuple(known for known in self.affiliations if known is not watch)
-
-        return remove
+        return self._append("affiliations", watch)
 
     # -- what rooms are and tell --------------------------------------------------------
 
@@ -266,30 +269,15 @@ class Hooks:
 
     def add_configuration(self, guard: Callable[[Room, Values, JID], None]) -> Undo:
         """Be asked before somebody configures a room: (room, all values, his JID); StanzaError refuses."""
-        self.configuration += (guard,)
-
-        def remove() -> None:
-            self.configuration = tuple(known for known in self.configuration if known is not guard)
-
-        return remove
+        return self._append("configuration", guard)
 
     def add_member_field(self, field: MemberField) -> Undo:
         """Add a choice to the form that people register with a room by."""
-        self.member_fields += (field,)
-
-        def remove() -> None:
-            self.member_fields = tuple(known for known in self.member_fields if known is not field)
-
-        return remove
+        return self._append("member_fields", field)
 
     def add_room_info(self, tell: Callable[[Room], Announced]) -> Undo:
         """Add to what service discovery tells of a room."""
-        self.room_info += (tell,)
-
-        def remove() -> None:
-            self.room_info = tuple(known for known in self.room_info if known is not tell)
-
-        return remove
+        return self._append("room_info", tell)
 
     def add_service_features(self, *features: str) -> Undo:
         """Add features to the service itself."""

@@ -63,10 +63,12 @@ class Versions:
         gone: bool = False,
         address: str | None = None,
         affiliation: str | None = None,
+        known: bool = False,
     ) -> None:
         """``seat`` is whose presence is shown; ``gone`` makes it unavailable.
 
-        ``address`` and ``affiliation`` are said instead of those that the occupant has.
+        ``address`` and ``affiliation`` are said instead of those that the occupant has; ``known`` is for what
+        others have been told before.
         """
         self._room = room
         self._occupant = occupant
@@ -78,6 +80,10 @@ class Versions:
         if seat.lang is not None:
             self._attrs["xml:lang"] = seat.lang
         self._affiliation = affiliation or room.affiliation(occupant.bare)
+        self._mark = b""
+        if not known:
+            for mark in room.service.hooks.told:
+                self._mark += mark(room, occupant, gone)
         self.extra, self.children = b"", (*seat.children, USER)
         for child, give in room.service.hooks.presence:
             if given := give(room, occupant):
@@ -92,7 +98,7 @@ class Versions:
         note, seat = self._note, self._seat
         item = _item(self._affiliation, self._occupant.role, jid, note)
         said = statuses(*codes) if codes else b""
-        x = b"<x xmlns='%b'>%b%b%b%b</x>" % (_USER_BYTES, item, said, note.more, more)
+        x = b"<x xmlns='%b'>%b%b%b%b%b</x>" % (_USER_BYTES, item, said, note.more, self._mark, more)
         attrs = self._attrs if id is None else {**self._attrs, "id": id}
         return Broadcast(Stanza("presence", attrs, self.children, seat.inner + x + self.extra))
 
@@ -147,13 +153,17 @@ def show(room: Room, occupant: Occupant, note: Note = NO_NOTE) -> Pairs:
     return to_all(room, occupant, Versions(room, occupant, occupant.shown, note))
 
 
-def shown_to(room: Room, seat: Seat) -> list[tuple[Seat, tuple[Broadcast, ...]]]:
-    """Give a session that enters the presence of all others (section 7.2.3)."""
+def shown_to(
+    room: Room, seat: Seat, nicks: frozenset[str] | None
+) -> list[tuple[Seat, tuple[Broadcast, ...]]]:
+    """Give a session that enters the presence of all others (section 7.2.3), or of those with ``nicks``."""
     viewer = seat.occupant
     sees = room.sees_jids(viewer)
     found = []
     for occupant in room.occupants.values():
+        if nicks is not None and occupant.nick not in nicks:
+            continue
         if occupant is not viewer and room.is_shown(occupant.role):
-            versions = Versions(room, occupant, occupant.shown)
+            versions = Versions(room, occupant, occupant.shown, known=True)
             found.append(versions.open if sees else versions.plain)
     return [(seat, tuple(found))]

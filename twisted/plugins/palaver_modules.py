@@ -294,6 +294,13 @@ muc_occupant_id = ModuleMaker(
     "Ids of occupants of rooms that stay whatever their nicks are",
     (Xep(421, "1.0.1"),),
 )
+muc_presence_versions = ModuleMaker(
+    "mod_muc_presence_versions",
+    f"{_XEPS}.muc_presence_versions.PresenceVersions",
+    "Whoever enters a room again is told only whose presence has changed",
+    (Xep(436, "0.2.0", "partial"),),
+    default=False,
+)
 muc_slow_mode = ModuleMaker(
     "mod_muc_slow_mode",
     f"{_XEPS}.muc_slow_mode.SlowMode",
