@@ -10,14 +10,17 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 from twisted.internet.defer import Deferred, DeferredLock
 
 from palaver import jid
+from palaver.commands.accounts import existing
+from palaver.commands.command import Call, Done
 from palaver.errors import StanzaError, StorageError
 from palaver.events import AccountDeleted, MessageRetracted
 from palaver.log import Log
 from palaver.mistakes import ConfigError
-from palaver.modules import Module, Settings, every, on
+from palaver.modules import Module, Settings, command, every, on
 from palaver.storage import Document
 from palaver.waiting import settled
 from palaver.web.interfaces import IDataFolder, IWeb
+from palaver.web.uploads.command import SlotGiven, SlotWanted
 from palaver.web.uploads.disk import Disk
 from palaver.web.uploads.service import Rules, UploadService
 from palaver.web.uploads.slots import Slots, Wanted
@@ -123,7 +126,8 @@ class HttpUpload(Module):
         self._find_ids = re.compile(f"{address}([0-9a-f]{{{2 * settings.token_bytes}}})/").findall
         try:
             domain = jid.prepare_domain(settings.host.replace("@HOST@", host.domain))
-            self.undo(host.router.add(UploadService(host, domain, self.name, self._rules(), self._make)))
+            self._service = UploadService(host, domain, self.name, self._rules(), self._make)
+            self.undo(host.router.add(self._service))
             if settings.s3 is None:
                 page = self._place.page
                 self.undo(
@@ -186,6 +190,14 @@ class HttpUpload(Module):
                 raise StanzaError("resource-constraint", "There is no room for more files now")
         opened: tuple[str, str] = await place.open(wanted)
         return opened
+
+    @command("http-upload-slot", "upload slot", "Have a file uploaded for an account", SlotWanted)
+    async def slot(self, call: Call, given: SlotWanted) -> Done:
+        """Give addresses for PUT and GET."""
+        if self._place is None:
+            raise StanzaError("service-unavailable", "Nothing is uploaded here; base_url is missing.")
+        put, get = await self._service.open(await existing(call.host, given.accountjid), given.asked())
+        return Done(f"PutURL: {put}\nGetURL: {get}", SlotGiven(put=put, get=get))
 
     # -- what goes --------------------------------------------------------------------------
 

@@ -10,13 +10,17 @@ from unittest import mock
 from urllib.parse import urlsplit
 
 from twisted.internet import reactor as _reactor
+from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
+from palaver.commands.command import Call, find
+from palaver.errors import StanzaError
 from palaver.routing.lifecycle import delete_account
 from palaver.test.web.uploads import LOOKS, UploadCase
 from palaver.times import stamp
 from palaver.web.uploads import files
 from palaver.web.uploads.asked import NS_PURPOSE, NS_UPLOAD, NS_UPLOAD_OLD
+from palaver.web.uploads.command import SlotWanted
 
 
 class SlotTests(UploadCase):
@@ -77,6 +81,32 @@ class SlotTests(UploadCase):
         self.assertEqual((await self.ask(request, juliet))["type"], "result")
         nurse = await self.log_in("nurse@localhost/house")
         self.assertIn("<resource-constraint ", (await self.ask(request, nurse)).error.toXml())
+
+    async def test_command(self) -> None:
+        """Who administers gets a slot for an account, within its limits."""
+        host = self.palaver.hosts["localhost"]
+        command = find(host, "http-upload-slot")
+        assert command is not None
+
+        async def run(**given: Any) -> Any:
+            values = {"accountjid": "romeo@localhost", "filename": "a b", "size": 3, **given}
+            return await command.run(Call(host, None), SlotWanted(**values))
+
+        done = await run(type="text/plain")
+        put, get = done.said.removeprefix("PutURL: ").split("\nGetURL: ")
+        self.assertEqual((done.result.put, done.result.get), (put, get))
+        target = put.removeprefix("http://localhost:5280")
+        self.assertEqual((await self.put(target, b"abc", "text/plain")).status, 201)
+        self.assertEqual((await self.http("GET", urlsplit(get).path)).body, b"abc")
+        self.assertEqual((await self.module._uploads.used())["romeo"], 3)
+        for given, condition in (
+            ({"size": 8_000_001}, "not-acceptable"),
+            ({"size": 0}, "bad-request"),
+            ({"filename": ".."}, "bad-request"),
+            ({"accountjid": "nobody@localhost"}, "item-not-found"),
+        ):
+            error = await self.assertFailure(Deferred.fromCoroutine(run(**given)), StanzaError)
+            self.assertEqual(error.condition, condition)
 
     async def test_strangers(self) -> None:
         """People of another host get no slot."""

@@ -41,14 +41,13 @@ def read(request: Stanza) -> Asked:
     ns = request.children[0][0]
     node = request.child(ns, "request")
     assert node is not None
-    purpose, expire_before = _purpose(node)
-    return Asked(
-        _filename(_value(node, "filename")),
-        _size(_value(node, "size")),
-        _type(_value(node, "content-type")),
-        purpose,
-        expire_before,
-    )
+    filename, size, type = (_value(node, name) for name in ("filename", "size", "content-type"))
+    return checked(filename, size, type, *_purpose(node))
+
+
+def checked(filename: str, size: str, type: str, purpose: str, expire_before_s: float | None) -> Asked:
+    """Give what is asked for. Raises StanzaError ``bad-request``."""
+    return Asked(_filename(filename), _size(size), _type(type), purpose, expire_before_s)
 
 
 def _value(node: domish.Element, name: str) -> str:

@@ -114,9 +114,11 @@ class UploadService:
         sender = iq.sender
         if sender is None or sender.domain != self._host.domain or not sender.local:
             raise StanzaError("forbidden", "Only accounts of this server may upload")
-        wanted = self._wanted(sender.local, asked.read(iq), ns)
-        put, get = await self._make(wanted)
-        return asked.slot(ns, put, get)
+        return asked.slot(ns, *await self.open(sender.local, asked.read(iq), ns))
+
+    async def open(self, owner: str, request: asked.Asked, ns: str = asked.NS_UPLOAD) -> tuple[str, str]:
+        """Give the addresses of a slot, for PUT and for GET. Raises StanzaError, StorageError."""
+        return await self._make(self._wanted(owner, request, ns))
 
     def _wanted(self, owner: str, request: asked.Asked, ns: str) -> Wanted:
         """Hold a request against the rules; raises StanzaError."""
