@@ -13,7 +13,8 @@ from palaver import metrics
 from palaver.framing import MAX_HEADER_BYTES
 from palaver.web.bosh import body
 from palaver.web.bosh.body import NS_XBOSH, Body, InvalidBody, number
-from palaver.web.bosh.session import BoshSession, Terms
+from palaver.web.bosh.session import BoshSession
+from palaver.web.bosh.terms import Terms
 from palaver.web.exchange import answer
 from palaver.web.interfaces import IWeb
 from palaver.web.problems import problem
