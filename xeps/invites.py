@@ -14,6 +14,7 @@ from twisted.internet.defer import Deferred, DeferredLock
 
 from palaver import jid
 from palaver.commands import command as commands
+from palaver.commands.accounts import check_rank
 from palaver.commands.admins import is_admin
 from palaver.commands.command import Arguments, Call, Command, Done
 from palaver.commands.typed import Account
@@ -133,7 +134,7 @@ class Invites(Module):
         """Give an administrator a link by which somebody makes an account (XEP-0401 section 4.4)."""
         if self.host.query(IRegistration) is None:
             raise StanzaError("not-allowed", "Accounts are made by mod_register, which is off.")
-        username = await self._free(given.username) if given.username else ""
+        username = check_rank(call, await self._free(given.username)) if given.username else ""
         if username and given.uses > 1:
             raise StanzaError("not-acceptable", "A name can be registered once.")
         inviter = given.accountjid or (call.by.bare if call.by is not None else "")

@@ -70,14 +70,14 @@ async def add_user(call: Call, given: AddUser) -> Done:
     again = given.password_verify
     if again is not None and again.get_secret_value() != password:
         raise StanzaError("bad-request", "The two passwords differ.")
-    local = local_of(call.host, given.accountjid)
+    local = check_rank(call, local_of(call.host, given.accountjid))
     await explained(create_account(call.host, local, password), given.accountjid)
     return Done(f"{given.accountjid} has been created.")
 
 
 async def change_password(call: Call, given: ChangePassword) -> Done:
     """Give an account another password; its sessions end."""
-    local = local_of(call.host, given.accountjid)
+    local = check_rank(call, local_of(call.host, given.accountjid))
     await explained(set_password(call.host, local, given.password.get_secret_value()), given.accountjid)
     return Done(f"{given.accountjid} has a new password.")
 
@@ -147,6 +147,23 @@ def local_of(host: Host, text: str) -> str:
     return found.local
 
 
+def check_rank(call: Call, local: str) -> str:
+    """Give the localpart of an account, or of one to be, that administers no more than the asker does.
+
+    Raises StanzaError ``forbidden`` for another one: whoever has it would have its rights elsewhere.
+    """
+    account = f"{local}@{call.host.domain}"
+    asker = call.by.bare if call.by is not None else None
+    if (asker is None and call.everywhere) or asker in call.host.server_admins:
+        return local
+    others = [host for host in call.host.router.services.values() if isinstance(host, Host)]
+    others.remove(call.host)
+    higher = any(account in host.admins and asker not in host.admins for host in others)
+    if higher or account in call.host.server_admins:
+        raise StanzaError("forbidden", f"{account} administers more than you do.")
+    return local
+
+
 async def existing(host: Host, text: str) -> str:
     """Give the localpart of an account. Raises StanzaError, ``item-not-found`` when it is not there."""
     local = local_of(host, text)
@@ -178,8 +195,8 @@ def _nobody(who: str) -> StanzaError:
 async def _each(
     call: Call, given: SomeAccounts, work: Callable[[Host, str], Awaitable[Any]], done: str
 ) -> Done:
-    """Do something with each account, once it is clear that all of them are there."""
-    locals = [await existing(call.host, text) for text in dict.fromkeys(given.accountjids)]
+    """Do something with each account, once it is clear that all of them are there, and may be touched."""
+    locals = [check_rank(call, await existing(call.host, text)) for text in dict.fromkeys(given.accountjids)]
     for local in locals:
         await explained(work(call.host, local), f"{local}@{call.host.domain}")
     names = ", ".join(f"{local}@{call.host.domain}" for local in locals)

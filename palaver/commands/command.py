@@ -31,10 +31,14 @@ class Arguments(BaseModel):
 
 
 class Call(NamedTuple):
-    """One use of a command; ``by`` is who asks, None for whoever owns the process."""
+    """One use of a command; ``by`` is who asks, None for whoever owns the process or has a key to it.
+
+    ``everywhere`` is False for a key to this host alone.
+    """
 
     host: Host
     by: JID | None
+    everywhere: bool = True
 
 
 class Done(NamedTuple):
@@ -92,8 +96,10 @@ class Command(NamedTuple):
 
 async def has(permission: Permission, call: Call) -> bool:
     """Tell whether the asker has a permission now. Raises StorageError."""
-    if call.by is None or permission == "anyone":
+    if permission == "anyone":
         return True
+    if call.by is None:
+        return call.everywhere or permission != "server"
     if permission == "local":
         # A guest has an address here, but no account.
         here = bool(call.by.local) and call.by.domain == call.host.domain

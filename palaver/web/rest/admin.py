@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field, TypeAdapter
 from twisted.words.xish import domish
 
 from palaver.commands import command as commands
-from palaver.commands.command import Call, Command, Done
+from palaver.commands.command import Command, Done
 from palaver.errors import StanzaError
 from palaver.jid import parse
 from palaver.routing import subscriptions
@@ -18,7 +18,15 @@ from palaver.stanza import from_element
 from palaver.storage import ids
 from palaver.tree import parse_element
 from palaver.web.rest import chat
-from palaver.web.rest.admin_accounts import ACCOUNTS, MAX_JID_CHARS, account_of, existing, host_of
+from palaver.web.rest.admin_accounts import (
+    ACCOUNTS,
+    MAX_JID_CHARS,
+    account_of,
+    call_of,
+    existing,
+    host_of,
+    speaker,
+)
 from palaver.web.rest.admin_domains import DOMAINS
 from palaver.web.rest.admin_rooms import ROOMS
 from palaver.web.rest.client import Contact, NewContact
@@ -94,7 +102,7 @@ class Outcome(Given):
 
 async def send(ask: Ask) -> None:
     """Send a message for an account."""
-    host, caller = await existing(ask, ask.body.caller)
+    host, caller = await speaker(ask, ask.body.caller)
     message = chat.chat(parse(ask.body.to).full, ask.body.body)
     await chat.send_for(host, caller.local, chat.address_of(ask), message)
 
@@ -110,7 +118,7 @@ async def send_stanza(ask: Ask) -> None:
     if not (node.getAttribute("from") and node.getAttribute("to")):
         raise RestError(HTTPStatus.BAD_REQUEST, "both from and to are required")
     parse(node["to"])
-    host, caller = await existing(ask, node["from"])
+    host, caller = await speaker(ask, node["from"])
     await chat.send_for(host, caller.local, chat.address_of(ask), from_element(node))
 
 
@@ -223,9 +231,7 @@ def _running(node: str) -> Callable[[Ask], Coroutine[Any, Any, Outcome]]:
         command = commands.find(host, node)
         if command is None:
             raise RestError(HTTPStatus.NOT_FOUND, "There is no such command on this host")
-        call = Call(host, ask.caller)
-        if command.permission == "server" and not ask.identity.everywhere:
-            raise RestError(HTTPStatus.FORBIDDEN, "This is for those who administer the whole server")
+        call = call_of(ask, host)
         await commands.check(command, call)
         given = ask.body if command.arguments is not None else None
         done = await command.run(call, given)

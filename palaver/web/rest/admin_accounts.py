@@ -59,6 +59,18 @@ async def existing(ask: Ask, text: str) -> tuple[Host, JID]:
     return host, found
 
 
+async def speaker(ask: Ask, text: str) -> tuple[Host, JID]:
+    """Give an account that the asker may speak for, as `existing` does; StanzaError for one that may more."""
+    host, found = await existing(ask, text)
+    accounts.check_rank(call_of(ask, host), found.local)
+    return host, found
+
+
+def call_of(ask: Ask, host: Host) -> Call:
+    """Give the use of a command that a request is."""
+    return Call(host, ask.caller, ask.identity.everywhere)
+
+
 def _jid(ask: Ask) -> str:
     return f"{ask.path['user']}@{ask.path['host']}"
 
@@ -69,7 +81,7 @@ def _jid(ask: Ask) -> str:
 async def users(ask: Ask) -> list[str]:
     """Give the accounts of a host."""
     host = host_of(ask, ask.path["host"])
-    done = await accounts.list_users(Call(host, ask.caller), None)
+    done = await accounts.list_users(call_of(ask, host), None)
     assert isinstance(done.result, accounts.Listed)
     return sorted(done.result.accountjids)
 
@@ -80,7 +92,7 @@ async def add_user(ask: Ask) -> Created:
     if found.resource or "@" in ask.body.username:
         raise RestError(HTTPStatus.BAD_REQUEST, "That is no name")
     given = accounts.AddUser.model_validate({"accountjid": found.bare, "password": ask.body.password})
-    await accounts.add_user(Call(host, ask.caller), given)
+    await accounts.add_user(call_of(ask, host), given)
     return Created(found.bare, f"User {found.bare} successfully registered")
 
 
@@ -88,14 +100,14 @@ async def change_password(ask: Ask) -> None:
     """Give an account another password."""
     host, found = account_of(ask, _jid(ask))
     given = accounts.ChangePassword(accountjid=found.bare, password=ask.body.newpass)
-    await accounts.change_password(Call(host, ask.caller), given)
+    await accounts.change_password(call_of(ask, host), given)
 
 
 async def delete_user(ask: Ask) -> None:
     """Delete an account."""
     host, found = account_of(ask, _jid(ask))
     given = accounts.SomeAccounts(accountjids=(found.bare,))
-    await accounts.delete_users(Call(host, ask.caller), given)
+    await accounts.delete_users(call_of(ask, host), given)
 
 
 async def sessions(ask: Ask) -> list[str]:

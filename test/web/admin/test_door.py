@@ -10,7 +10,7 @@ from twisted.internet.defer import fail
 
 from palaver.errors import StorageError
 from palaver.test.served import PASSWORD
-from palaver.test.web.admin.case import ROMEO, AdminCase
+from palaver.test.web.admin.case import JULIET, ROMEO, AdminCase
 from palaver.test.web.pages.visitor import key_of
 from palaver.waiting import settled
 from palaver.web import signin
@@ -212,6 +212,32 @@ class BoundsTests(AdminCase):
             "/admin/localhost/commands/domain-add", {"domain": "mantua.example", "key": key}
         )
         self.assertEqual(answer.status, 404)
+
+    async def test_higher(self) -> None:
+        """An account that administers more is not theirs to take over: neither password, end nor lock."""
+        self.host.admins |= {"friar@localhost"}
+        self.palaver.hosts["verona.example"].admins |= {"nurse@localhost"}
+        romeo, juliet = await self.entered("romeo"), await self.entered()
+        again = {"password": PASSWORD, "password-verify": PASSWORD}
+        for name, fields in (
+            ("account passwd", {"accountjid": JULIET, "password": "mine now"}),
+            ("account passwd", {"accountjid": "nurse@localhost", "password": "mine now"}),
+            ("account delete", {"accountjids": JULIET, "sure": "yes"}),
+            ("account disable", {"accountjids": f"{ROMEO}\n{JULIET}"}),
+            ("account enable", {"accountjids": JULIET}),
+        ):
+            page = await self.run_command(romeo, name, status=403, **fields)
+            self.assertIn("administers more than you do", page)
+        self.assertTrue(await self.host.accounts.check_password("juliet", PASSWORD))
+        self.assertFalse((await self.host.accounts.credentials("romeo")).disabled)
+        # Names that the configuration gives rights to, and that nobody has yet.
+        self.host.server_admins |= {"prince@localhost"}
+        await self.run_command(romeo, "account create", status=403, accountjid="prince@localhost", **again)
+        await self.run_command(romeo, "invite create", status=403, username="prince")
+        await self.run_command(romeo, "account create", accountjid="friar@localhost", **again)
+        await self.run_command(romeo, "account passwd", accountjid=ROMEO, password="a new one")
+        await self.run_command(juliet, "account create", accountjid="prince@localhost", **again)
+        await self.run_command(juliet, "account passwd", accountjid="nurse@localhost", password="a new one")
 
     async def test_elsewhere(self) -> None:
         """At the address of a host that is not theirs, they see their own."""

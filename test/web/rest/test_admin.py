@@ -8,6 +8,11 @@ from typing import Any, ClassVar
 from palaver.test.web.rest.case import RestCase, basic
 
 KEEPER = basic("keeper", "open sesame")
+PASSWD = {"accountjid": "juliet@localhost", "password": "mine now"}
+SHUTDOWN = (
+    "<iq type='set' from='juliet@localhost' to='localhost' id='x'><command xmlns="
+    "'http://jabber.org/protocol/commands' node='http://jabber.org/protocol/admin#shutdown'/></iq>"
+)
 
 
 class AdminCase(RestCase):
@@ -72,6 +77,28 @@ class WhoTests(AdminCase):
             self.assertNotIn(secret[7:], listed + str(stored))
         await self.command("rest-token remove", name="write")
         await self.assert_status(401, "GET", "/users/localhost", authorization=secrets["write"])
+
+    async def test_higher(self) -> None:
+        """A token of one host is no way to what administers the whole server, nor is its administrator."""
+        for host in self.palaver.hosts.values():
+            host.admins = host.server_admins = frozenset(["juliet@localhost"])
+        self.palaver.hosts["localhost"].admins |= {"romeo@localhost"}
+        done = await self.command("rest-token add", name="all", scope="write")
+        assert done.result is not None
+        stop = {"stanza": SHUTDOWN}
+        chat = {"caller": "juliet@localhost", "to": "nurse@localhost", "body": "Obey"}
+        for mine in ("Bearer " + done.result.model_dump()["token"], basic("romeo@localhost")):
+            for method, path, body in (
+                ("PUT", "/users/localhost/juliet", {"newpass": "mine now"}),
+                ("DELETE", "/users/localhost/juliet", None),
+                ("POST", "/commands/localhost/account-passwd", PASSWD),
+                ("PUT", "/domains/mantua.example", {"host_type": ""}),
+                ("POST", "/stanzas", stop),
+                ("POST", "/messages", chat),
+            ):
+                await self.assert_status(403, method, path, body, authorization=mine)
+        await self.assert_status(204, "POST", "/messages", chat)
+        await self.assert_status(204, "PUT", "/users/localhost/juliet", {"newpass": "another one"})
 
     async def test_encryption(self) -> None:
         """Who comes through a proxy is heard by HTTPS only, however right the password is."""
