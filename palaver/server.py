@@ -118,7 +118,7 @@ class Server:
 
     async def _stop(self) -> None:
         for domain in list(self._components):
-            self._components.pop(domain).service.stop()
+            self._stop_component(domain)
         for host in reversed(list(self.hosts.values())):
             await self.remove_host(host, DOWN)
         self._auth.clear()
@@ -336,8 +336,8 @@ class Server:
 
     def _stop_components(self, plan: Plan, undo: Undo) -> None:
         for domain in plan.gone_components:
-            hosted = self._components.pop(domain)
-            hosted.service.stop()
+            hosted = self._components[domain]
+            self._stop_component(domain)
             undo.append(partial(self._start_component, domain, hosted))
 
     def _start_components(self, plan: Plan, undo: Undo) -> None:
@@ -362,6 +362,7 @@ class Server:
 
     def _stop_component(self, domain: str) -> None:
         self._components.pop(domain).service.stop()
+        self.components.gone(domain)
 
     # -- other programs' components, and routes ------------------------------------------------
 

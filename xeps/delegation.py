@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import secrets
 from functools import partial
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 from twisted.internet.defer import CancelledError, Deferred, TimeoutError
-from twisted.python.failure import Failure
 
 from palaver.entities.delegations import (
     NS_DELEGATION,
@@ -36,7 +35,7 @@ log = Log("delegation")
 
 NS_PUBSUB = "http://jabber.org/protocol/pubsub"
 
-# Requests of one host that services have not answered yet; each holds its stanza.
+# Requests of one host that a service has not answered yet; each holds its stanza.
 MAX_PENDING = 10_000
 # Section 7.2: the nodes in which a service says what is to be announced, of the host and of accounts.
 SEPARATORS = {HOST: "::", SELF: ":bare:"}
@@ -116,7 +115,8 @@ class Delegation(Module):
                 for domain, entity in entities.items()
             }
         )
-        self._pending = 0
+        # What services have not answered yet, by their domain.
+        self._waiting: dict[str, set[Deferred[Stanza]]] = {domain: set() for domain in entities}
 
     def start(self) -> None:
         """Take requests, announce nothing of what is delegated, and see services connect.
@@ -134,7 +134,7 @@ class Delegation(Module):
         self.undo(lambda: setattr(self.host, "delegates", None))
         components = self.host.query(IComponents)
         if components is not None:
-            self.undo(components.watch(self.connected))
+            self.undo(components.watch(self.connected, self.gone))
         for domain in self.settings.managing_entities:
             if self.host.router.serves(domain):
                 self.connected(domain)
@@ -168,7 +168,7 @@ class Delegation(Module):
         """Ask a service what it announces of a namespace, for the host or for accounts."""
         query = element("query", NS_INFO, node=f"{NS_DELEGATION}{SEPARATORS[to]}{ns}")
         try:
-            answer = await self._request(make("iq", {"type": "get", "to": domain}, query))
+            answer = await self._request(domain, make("iq", {"type": "get", "to": domain}, query))
         except StanzaError:
             announced = nesting.NOTHING
         else:
@@ -176,14 +176,21 @@ class Delegation(Module):
         if self.host.delegates == self.route:
             self.host.disco.nest(to, ns, announced)
 
-    def _request(self, request: Stanza) -> Deferred[Stanza]:
+    async def _request(self, domain: str, request: Stanza) -> Stanza:
         """Ask a service; whatever goes wrong with it is the service's being away (section 4.3)."""
+        waiting = self.host.request(request, self.settings.timeout)
+        self._waiting[domain].add(waiting)
+        try:
+            return await waiting
+        except (StanzaError, TimeoutError, CancelledError):
+            raise StanzaError("service-unavailable") from None
+        finally:
+            self._waiting[domain].discard(waiting)
 
-        def away(failure: Failure) -> NoReturn:
-            failure.trap(StanzaError, TimeoutError, CancelledError)
-            raise StanzaError("service-unavailable")
-
-        return self.host.request(request, self.settings.timeout).addErrback(away)
+    def gone(self, domain: str) -> None:
+        """Wait no longer for a service that has gone."""
+        for waiting in list(self._waiting.get(domain, ())):
+            waiting.cancel()
 
     # -- requests (section 4.3) ---------------------------------------------------------------------
 
@@ -213,14 +220,10 @@ class Delegation(Module):
         if not self.host.router.serves(domain):
             # Another server that has the name is not meant.
             raise StanzaError("service-unavailable")
-        if self._pending >= MAX_PENDING:
+        if len(self._waiting[domain]) >= MAX_PENDING:
             raise StanzaError("resource-constraint", "Too many requests wait for this service")
-        self._pending += 1
-        try:
-            payload = wrap("delegation", NS_DELEGATION, request)
-            answer = await self._request(make("iq", {"type": "set", "to": domain}, payload))
-        finally:
-            self._pending -= 1
+        payload = wrap("delegation", NS_DELEGATION, request)
+        answer = await self._request(domain, make("iq", {"type": "set", "to": domain}, payload))
         result = forwarded(answer, NS_DELEGATION, "delegation")
         sender = request.sender
         own = (self.host.domain, sender.bare) if sender is not None else ()

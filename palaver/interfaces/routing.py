@@ -127,8 +127,11 @@ class IPrivileges(Interface):
 class IComponents(Interface):
     """The components of a server: other programs', and handlers in this process."""
 
-    def watch(connected):
-        """Call ``connected(domain)`` for each that connects or starts; gives the function that ends it."""
+    def watch(connected, gone=None):
+        """Call ``connected(domain)`` for each that connects or starts, ``gone(domain)`` at its end.
+
+        Gives the function that ends it.
+        """
 
     def is_away(domain):
         """Tell whether a domain is that of another program which is not connected."""

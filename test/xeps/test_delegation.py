@@ -232,6 +232,23 @@ class ForwardTests(Case):
         _, forwarded = self.ask(ASK.format(""))
         self.assertEqual(forwarded["from"], "romeo@example.org/orchard")
 
+    def test_filter(self) -> None:
+        """A service that watches over rosters takes requests, and makes changes itself (section 4.3.1)."""
+        self.serve("jabber:iq:roster")
+        self.house.add(Privilege, privileged_entities={GATEWAY: {"roster": "both", "push": False}})
+        self.gateway.take()
+        item = "<query xmlns='jabber:iq:roster'><item jid='tybalt@capulet.example'>{}</item></query>"
+        outer, inner = self.ask(f"<iq type='set' id='1'>{item.format('')}</iq>")
+        self.answer(outer, self.result(inner, ""))
+        self.assertEqual(self.romeo.take()[0]["type"], "result")
+        self.romeo.session.roster_interested = True
+        changed = item.format("<group>Rivals</group>")
+        answer = self.gateway.send(
+            f"<iq type='set' id='2' from='{GATEWAY}' to='romeo@example.org'>{changed}</iq>"
+        )
+        self.assertIn("type='result'", answer)
+        self.assertEqual(str(self.romeo.take()[0].query.item.group), "Rivals")
+
     def test_order(self) -> None:
         """While the service thinks, the same session's next stanzas are taken."""
         self.serve()
@@ -294,10 +311,14 @@ class RefusalTests(Case):
         self.assertEqual(self.romeo.take(), [])
 
     def test_gone_meanwhile(self) -> None:
-        """A service that goes while somebody waits is a silent one."""
+        """Nobody waits for a service that has gone, nor when its place is taken by a new stream."""
         self.ask(ASK.format(""))
         self.gateway.stream.connection_lost()
-        self.house.clock.advance(61)
+        self.assertEqual(self.refusal(), "service-unavailable")
+        self.gateway = self.gates.open()
+        self.gateway.connect()
+        self.ask(ASK.format(""))
+        self.gates.open(conflict_behaviour="kick_old").connect()
         self.assertEqual(self.refusal(), "service-unavailable")
 
     def test_error(self) -> None:
@@ -362,6 +383,7 @@ class RefusalTests(Case):
 
     def test_too_many(self) -> None:
         """What waits for services is bounded; when they have answered, there is room again."""
+        self.house.clock.advance(61)
         self.patch(delegation, "MAX_PENDING", 1)
         outer, inner = self.ask(ASK.format(""))
         self.juliet.send(ASK.format(""))

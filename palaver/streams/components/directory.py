@@ -23,6 +23,9 @@ from palaver.stanza import Stanza
 if TYPE_CHECKING:
     from palaver.streams.components.stream import ComponentStream
 
+Watcher = Callable[[str], object]
+"""Is told a domain."""
+
 # It may be back in a moment, so senders are told to wait.
 AWAY = StanzaError("service-unavailable", "The component is not connected", type="wait")
 REPLACED = StreamError("conflict", "Replaced by a new connection")
@@ -75,7 +78,9 @@ class Directory:
         """``in_thread`` runs what takes milliseconds."""
         self.router = router
         self.in_thread = in_thread
-        self._watchers: list[Callable[[str], object]] = []
+        # Those who are told what connects, and what goes.
+        self._connected: list[Watcher] = []
+        self._gone: list[Watcher] = []
         # By domain; `configure` replaces them.
         self.tables: Mapping[str, Component] = {}
         # By domain; by prefix with a dot behind it for those below every host.
@@ -146,18 +151,33 @@ class Directory:
 
     def connected(self, domain: str, below_hosts: bool = False) -> None:
         """Note that a component knows by now that it has a domain; ``below_hosts``: as in `attach`."""
+        self._tell(self._connected, domain, below_hosts)
+
+    def gone(self, domain: str, below_hosts: bool = False) -> None:
+        """Note that a component has a domain no longer."""
+        self._tell(self._gone, domain, below_hosts)
+
+    def _tell(self, watchers: list[Watcher], domain: str, below_hosts: bool) -> None:
         hosts = [host for host, service in self.router.services.items() if IHost.providedBy(service)]
         for name in [f"{domain}.{host}" for host in hosts] if below_hosts else [domain]:
-            for watcher in list(self._watchers):
+            for watcher in list(watchers):
                 try:
                     watcher(name)
                 except Exception:
                     failed("component", Failure())
 
-    def watch(self, connected: Callable[[str], object]) -> Callable[[], None]:
+    def watch(self, connected: Watcher, gone: Watcher | None = None) -> Callable[[], None]:
         """See IComponents."""
-        self._watchers.append(connected)
-        return lambda: self._watchers.remove(connected)
+        self._connected.append(connected)
+        if gone is not None:
+            self._gone.append(gone)
+
+        def end() -> None:
+            self._connected.remove(connected)
+            if gone is not None:
+                self._gone.remove(gone)
+
+        return end
 
     def is_away(self, domain: str) -> bool:
         """See IComponents."""

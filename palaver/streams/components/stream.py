@@ -212,6 +212,7 @@ class ComponentStream:
         service = self.services.pop(domain)
         if service.stream is self:
             service.vacate()
+            self.components.gone(domain, self._below_hosts)
         log.info("component-gone", domain=domain, address=self.address)
 
     def opened(self) -> None:
