@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable
 from typing import Literal
 
@@ -11,12 +12,21 @@ from twisted.internet.defer import Deferred
 from palaver import jid
 from palaver.archive.companions import Companions
 from palaver.archive.messages import NS_STANZA_ID
+from palaver.archive.retention import Retention
 from palaver.archive.stanzaids import from_text
 from palaver.commands.command import Call, Done
 from palaver.events import ItemPublished, MarkerWithheld
 from palaver.inbox import commands, messages
 from palaver.inbox.answers import Answers
-from palaver.inbox.conversations import ALL, NS_CONVERSATION, NS_INBOX, Conversations
+from palaver.inbox.conversations import (
+    ALL,
+    KIND,
+    KIND_UNREAD,
+    MAX_UNREAD,
+    NS_CONVERSATION,
+    NS_INBOX,
+    Conversations,
+)
 from palaver.inbox.queries import BOXES
 from palaver.inbox.writing import Writing
 from palaver.interfaces import IUnreadCounts
@@ -32,6 +42,8 @@ from palaver.tree import parse_element
 
 NS_DISPLAYED = "urn:xmpp:mds:displayed:0"
 BIN_CLEAN_S = 3600
+# Nobody gets as many messages in a day as would matter.
+UNREAD_CLEAN_S = 86_400
 
 Marker = Literal["displayed", "received", "acknowledged"]
 
@@ -85,6 +97,10 @@ class Inbox(Module):
             aff_changes=settings.aff_changes,
             remove_on_kicked=settings.remove_on_kicked,
         )
+        self._retention = Retention(
+            host.storage, host.domain, KIND_UNREAD, KIND, host.clock, time.time, None, MAX_UNREAD
+        )
+        self.undo(self._retention.stop)
         self.undo(host.provide(conversations, IUnreadCounts))
         self.undo(Companions.of(host).add(writing.archived))
         if "muclight" in settings.groupchat:
@@ -195,6 +211,11 @@ class Inbox(Module):
     async def clean_up(self) -> None:
         """Remove what has been in the bin for long."""
         await self._conversations.clean_bin(commands.before(self.settings.bin_ttl))
+
+    @every(UNREAD_CLEAN_S)
+    async def forget_unread(self) -> None:
+        """Delete what is unread for so long that nobody counts it."""
+        await self._retention.run()
 
     @command("empty-inbox-bin", "inbox empty-bin", "Empty the inbox's bin of an account", commands.Bin)
     async def empty_one(self, call: Call, given: commands.Bin) -> Done:

@@ -25,7 +25,7 @@ KINDS = (KIND, KIND_SENT, KIND_PLACE, KIND_READ)
 INBOX, ARCHIVE, BIN, ALL = "inbox", "archive", "bin", "all"
 # Keys end at 200 characters; what may be longer stands under its hash.
 MAX_KEY_CHARS = 190
-# Nobody counts further; what is older counts as read.
+# Nobody counts further; what is older counts as read, and is deleted some time.
 MAX_UNREAD = 5000
 PAGE_SIZE = 200
 # A message sent again after a lost connection comes within the time that one may be resumed in.

@@ -122,6 +122,23 @@ class WritingTests(InboxCase):
         self.say(self.romeo, bare("juliet"), "m1")
         self.assertEqual(self.unread(self.juliet), {"romeo": 1})
 
+    def test_long_name(self) -> None:
+        """Somebody with a very long name is in inboxes like others."""
+        peer = f"{'n' * 250}@verona.example"
+        self.say(self.romeo, peer, "m1")
+        self.assertEqual(self.unread(self.romeo), {"n" * 250: 0})
+        self.assertEqual(self.set(self.romeo, peer, "<read>false</read>")["type"], "result")
+        self.assertEqual(self.get(self.romeo, peer)["read"], "false")
+
+    def test_forgotten(self) -> None:
+        """What nobody counts any more is deleted in time; the newest stays."""
+        module: Any = self.house.modules["Inbox"]
+        self.patch(module._retention, "_max_entries", 2)
+        for id in ("m1", "m2", "m3"):
+            self.say(self.romeo, bare("juliet"), id)
+        self.house.clock.pump([86_400 + 1, *[1] * 5])
+        self.assertEqual(self.unread(self.juliet), {"romeo": 2})
+
     def test_not_written(self) -> None:
         """What is no message to read is in no inbox."""
         body = "<body>O</body>"
