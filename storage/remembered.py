@@ -27,6 +27,7 @@ Owner = tuple[str, str]
 """Host and owner."""
 Touched = tuple[Owner, str | None]
 """Whose documents a change concerns, and of which kind; None for all."""
+_OF_LOGS = frozenset((AppendEntry, DeleteEntries))
 # Inside the class `list` is a method.
 Documents = list[Document]
 Names = list[str]
@@ -151,7 +152,7 @@ class RememberedDocuments:
 
     def began(self, batch: Batch) -> set[Touched]:
         """Forget whatever a batch may change, until `ended` is called with what this gives."""
-        touched = {_touched(change) for change in batch.changes if not _is_log(change)}
+        touched = {_touched(change) for change in batch.changes if type(change) not in _OF_LOGS}
         for owner, kind in touched:
             self._forget(owner, kind)
             tickets = self._reading.get(owner, {})
@@ -190,10 +191,6 @@ def _weight(documents: Documents) -> int:
             # Numbers are small; lists and dictionaries may hold anything.
             chars += len(value) if isinstance(value, str) else len(repr(value))
     return 1 + len(documents) + chars // CHARS_OF_ONE
-
-
-def _is_log(change: object) -> bool:
-    return isinstance(change, AppendEntry | DeleteEntries)
 
 
 def _touched(change: Any) -> Touched:
