@@ -96,7 +96,7 @@ class Domains:
 
     def find(self, domain: str) -> IService | None:
         """Give what wakes the host of a domain, or the one above it whose services are not there yet."""
-        return self._sleeping if self.sleeper(domain) is not None else None
+        return self._sleeping if self.known and self.sleeper(domain) is not None else None
 
     def sleeper(self, domain: str) -> str | None:
         """Give the domain of the nearest host that sleeps: this one, or one above it."""

@@ -55,7 +55,9 @@ class Router:
         self.subdomains: dict[str, Any] = {}
         self._routes: dict[str, Route] = {COMPONENT: self._below_host, S2S: lambda domain: self.remote}
         self._first: tuple[Route, ...] = ()
-        self._order: tuple[tuple[str, Route], ...] = ()
+        # All that are asked, and those of them that serve a domain here.
+        self._order: tuple[Route, ...] = ()
+        self._serving: tuple[Route, ...] = ()
         self.arrange(ROUTES)
 
     def add(self, service: IService) -> Any:
@@ -118,14 +120,16 @@ class Router:
     def arrange(self, names: Sequence[str]) -> None:
         """Ask the routes of these names in this order; those in front of ``local`` before the table too."""
         self._names = tuple(names)
-        self._order = tuple((name, self._routes[name]) for name in names if name in self._routes)
+        order = [(name, self._routes[name]) for name in names if name in self._routes]
+        self._order = tuple(route for _, route in order)
+        self._serving = tuple(route for name, route in order if name != S2S)
         before = self._names[: self._names.index(LOCAL)] if LOCAL in self._names else self._names
         # The routes of the house know no domain that is in the table.
-        self._first = tuple(route for name, route in self._order if name in before and name not in ROUTES)
+        self._first = tuple(route for name, route in order if name in before and name not in ROUTES)
 
     def serves(self, domain: str) -> bool:
         """Tell whether a prepared domain is of this server, or of one that belongs to it."""
-        return domain in self.services or self._ask(domain, but=S2S) is not None
+        return domain in self.services or any(route(domain) is not None for route in self._serving)
 
     def find(self, domain: str) -> Any:
         """Give the service of a prepared domain, be it one that only refuses."""
@@ -133,14 +137,14 @@ class Router:
             service = route(domain)
             if service is not None:
                 return service
-        return self.services.get(domain) or self._ask(domain) or self._nowhere
-
-    def _ask(self, domain: str, but: str | None = None) -> Any:
-        for name, route in self._order:
-            service = route(domain) if name != but else None
+        service = self.services.get(domain)
+        if service is not None:
+            return service
+        for route in self._order:
+            service = route(domain)
             if service is not None:
                 return service
-        return None
+        return self._nowhere
 
     # -- stanzas -----------------------------------------------------------------------------
 

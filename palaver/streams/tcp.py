@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from zope.interface import implementer
 from palaver import metrics
 from palaver.log import Log
 from palaver.markup import attributes
+from palaver.streams import encrypted
 from palaver.streams.compression import Compression, Unpacking
 from palaver.streams.reading import Reading
 
@@ -30,8 +30,6 @@ LARGE_BYTES = 16 * 1024
 STREAM_HEADER = b"<?xml version='1.0'?><stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'%b>"
 
 _DONE = Failure(ConnectionDone())
-# The socket takes nothing now.
-_FULL = (errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOBUFS)
 
 
 @implementer(IPushProducer, IPullProducer, IHandshakeListener)
@@ -156,19 +154,22 @@ class Connection(Reading):
         data = out[0] if len(out) == 1 else b"".join(out)
         if self._compression is not None:
             data = self._compression.pack(data)
-        sent = 0
-        if self._direct:
+        sent = len(data)
+        if not self._direct:
+            broken = encrypted.send(self.transport, data)
+            if broken is not None:
+                return broken
+        else:
             # The reactor's own way costs two epoll_ctl calls and a turn.
             try:
                 sent = self.transport.socket.send(data)
             except OSError as error:
-                if error.errno not in _FULL:
+                if error.errno not in encrypted.FULL:
                     return ConnectionLost(str(error))
+                sent = 0
         out.clear()
         metrics.bytes_out.value += len(data)
-        if not self._direct:
-            self.transport.write(data)
-        elif sent < len(data):
+        if sent < len(data):
             self._blocked = True
             self.transport.write(data[sent:])
             self.transport.registerProducer(self, False)
@@ -193,6 +194,7 @@ class Connection(Reading):
         self._direct = False
         self.expire_in(self.factory.settings.tls_timeout_s, self._cut)
         self.transport.startTLS(self._tls_side(domain))
+        encrypted.read_whole(self.transport)
         self.transport.registerProducer(self, True)
 
     def _tls_side(self, domain: str | None) -> Any:

@@ -17,7 +17,7 @@ from palaver.jid import JID, InvalidJID
 from palaver.markup import element
 from palaver.routing.failures import failed
 from palaver.routing.router import Router
-from palaver.stanza import NS_CLIENT, Stanza
+from palaver.stanza import NS_CLIENT, Stanza, reread
 from palaver.streams.received import Received
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 NS_SM = "urn:xmpp:sm:3"
 REQUEST = element("r", NS_SM)
+CONTEXT = f"<stream xmlns='{NS_CLIENT}'>".encode()
 COUNTER_MODULO = 1 << 32
 
 # What one peer may have on the way to the storage, and behind that, before it is read no further.
@@ -185,7 +186,8 @@ class Outbound:
         # What the peer takes (XEP-0478); None when it has not said.
         self.max_bytes: int | None = None
         self.managed = False
-        self._unacked: deque[Stanza] = deque()
+        # As they were written: what is read again if need be costs less to keep than a stanza.
+        self._unacked: deque[bytes] = deque()
         self._acked = 0
         self._asked = False
         self._asked_at = 0.0
@@ -203,7 +205,7 @@ class Outbound:
         metrics.s2s_stanzas["sent"] += 1
         self._stream.connection.write(data)
         if self.managed:
-            self._keep(stanza)
+            self._keep(data)
 
     @property
     def acked(self) -> bool:
@@ -214,9 +216,9 @@ class Outbound:
         """Count from here on."""
         self.managed = True
 
-    def _keep(self, stanza: Stanza) -> None:
+    def _keep(self, data: bytes) -> None:
         unacked = self._unacked
-        unacked.append(stanza)
+        unacked.append(data)
         if len(unacked) > MAX_UNACKED:
             unacked.popleft()
             self._acked += 1
@@ -273,7 +275,7 @@ class Outbound:
     def close(self) -> list[Stanza]:
         """Wait for nothing more; gives what was not acknowledged."""
         self._stream.federation.wheel.forget(self)
-        left = list(self._unacked)
+        left = [reread(data, CONTEXT, NS_CLIENT) for data in self._unacked]
         self._unacked.clear()
         self.managed = False
         return left
