@@ -55,12 +55,20 @@ class Throttle:
     def allow(self, address: Address) -> bool:
         """Count one action; False when there were too many."""
         key = neighbourhood(address)
-        now = self._clock.seconds()
-        bucket = self._buckets.pop(key, _Bucket(self._burst, now))
-        refilled = (now - bucket.filled) * self._burst / self._period_s
-        tokens = min(float(self._burst), bucket.tokens + refilled)
+        tokens = self._tokens(key)
         allowed = tokens >= 1
-        self._buckets[key] = _Bucket(tokens - 1 if allowed else tokens, now)
+        self._buckets[key] = _Bucket(tokens - 1 if allowed else tokens, self._clock.seconds())
+        self._buckets.move_to_end(key)
         if len(self._buckets) > self._max_addresses:
             self._buckets.popitem(last=False)
         return allowed
+
+    def would_allow(self, address: Address) -> bool:
+        """Tell whether one more action would be allowed, and count none."""
+        return self._tokens(neighbourhood(address)) >= 1
+
+    def _tokens(self, key: Network) -> float:
+        now = self._clock.seconds()
+        bucket = self._buckets.get(key, _Bucket(self._burst, now))
+        refilled = (now - bucket.filled) * self._burst / self._period_s
+        return min(float(self._burst), bucket.tokens + refilled)

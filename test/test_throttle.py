@@ -55,6 +55,16 @@ class ThrottleTests(SynchronousTestCase):
         self.clock.advance(1000)
         self.assertEqual(self.allowed("192.0.2.1", 5), 3)
 
+    def test_asked_before(self) -> None:
+        """To ask whether one more would be allowed counts as none, and nobody is remembered for it."""
+        for left in (3, 2, 1):
+            self.assertTrue(self.throttle.would_allow(address("192.0.2.1")), left)
+            self.assertTrue(self.throttle.allow(address("192.0.2.1")))
+        self.assertFalse(self.throttle.would_allow(address("192.0.2.1")))
+        for number in range(5):
+            self.assertTrue(self.throttle.would_allow(address(f"192.0.2.{number + 2}")))
+        self.assertEqual(self.allowed("192.0.2.1", 1), 0)
+
     def test_refused_tries_cost_nothing(self) -> None:
         """Whoever keeps trying is let in as soon as the time is over."""
         self.allowed("192.0.2.1", 3)

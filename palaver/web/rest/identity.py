@@ -12,7 +12,7 @@ from palaver.auth.exchange import SaslFailure
 from palaver.auth.mechanisms import log_in
 from palaver.commands.admins import is_admin
 from palaver.jid import JID, InvalidJID, parse
-from palaver.throttle import Throttle, parse_address
+from palaver.throttle import Address, Throttle, parse_address
 from palaver.web.rest.routes import RestError
 from palaver.web.rest.tokens import TokenStore
 
@@ -39,8 +39,9 @@ class Doorkeeper:
     def __init__(self, host: Any, web: Any) -> None:
         self.host = host
         self._web = web
-        self._failures = Throttle(host.clock, FAILURES, FAILURES_PERIOD_S, MAX_ADDRESSES)
-        self._shut: dict[str, float] = {}
+        self._failures: Throttle = web.shared(
+            "rest-failures", lambda: Throttle(host.clock, FAILURES, FAILURES_PERIOD_S, MAX_ADDRESSES)
+        )
 
     async def who(
         self, request: Any, basic: Check, bearer: Callable[[str], Awaitable[Identity | None]]
@@ -54,27 +55,26 @@ class Doorkeeper:
         address = parse_address(client.address)
         if scheme and not client.secure and address is not None and not address.is_loopback:
             raise RestError(HTTPStatus.FORBIDDEN, "Passwords and tokens are taken by HTTPS only")
-        if scheme.lower() in ("basic", "bearer"):
+        if scheme:
             self._check_open(address)
         found = None
         if scheme.lower() == "bearer":
             found = await bearer(rest.strip())
         elif scheme.lower() == "basic" and (pair := _pair(rest)) is not None:
             found = await basic(*pair)
+        if scheme:
+            # Others may have failed meanwhile; whoever tries many at once learns no more by that.
+            self._check_open(address)
         if found is not None:
             return found
-        if scheme and address is not None and not self._failures.allow(address):
-            self._shut[str(address)] = self.host.clock.seconds() + FAILURES_PERIOD_S / FAILURES
+        if scheme and address is not None:
+            self._failures.allow(address)
         raise RestError(HTTPStatus.UNAUTHORIZED, "Say who you are in an Authorization header")
 
-    def _check_open(self, address: Any) -> None:
+    def _check_open(self, address: Address | None) -> None:
         """Raise RestError while an address has to wait; who waits is let in again one try at a time."""
-        until = self._shut.get(str(address))
-        if until is None:
-            return
-        if until > self.host.clock.seconds():
+        if address is not None and not self._failures.would_allow(address):
             raise RestError(HTTPStatus.TOO_MANY_REQUESTS, "Too many wrong passwords. Try again in a moment.")
-        del self._shut[str(address)]
 
 
 def _pair(text: str) -> tuple[str, str] | None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any, ClassVar
 
+from twisted.internet.defer import Deferred, gatherResults
+
 from palaver.test.web.rest.case import RestCase, basic
+from palaver.web.rest.identity import FAILURES
 
 KEEPER = basic("keeper", "open sesame")
 PASSWD = {"accountjid": "juliet@localhost", "password": "mine now"}
@@ -22,6 +25,7 @@ class AdminCase(RestCase):
     authorization = KEEPER
     modules: ClassVar[dict[str, Any]] = {
         "mod_rest_admin": {"username": "keeper", "password": "open sesame"},
+        "mod_rest_client": {},
         "mod_register": {},
         "mod_mam": {},
     }
@@ -113,6 +117,31 @@ class WhoTests(AdminCase):
             wrong = basic("keeper", f"password{number}")
             statuses.add((await self.ask("GET", "/commands", authorization=wrong)).status)
         self.assertEqual(statuses, {401, 429})
+        right = await self.ask("GET", "/commands")
+        self.assertEqual(right.status, 429)
+
+    async def test_guesses_at_once(self) -> None:
+        """Who tries many passwords at the same moment learns of no more of them than one who takes turns."""
+        wrong = [basic("juliet@localhost", f"password{number}") for number in range(60)]
+        found = await gatherResults(
+            [Deferred.fromCoroutine(self.ask("GET", "/commands", authorization=each)) for each in wrong]
+        )
+        statuses = [answer.status for answer in found]
+        self.assertEqual(set(statuses), {401, 429})
+        self.assertLessEqual(statuses.count(401), FAILURES)
+
+    async def test_guesses_of_a_network(self) -> None:
+        """All addresses of one IPv6 customer are one guesser, at both interfaces of every host."""
+        statuses = []
+        for number in range(FAILURES + 5):
+            far = {"X_Forwarded_For": f"2001:db8::{number:x}", "X_Forwarded_Proto": "https"}
+            path = "/users/localhost" if number % 2 else "/contacts"
+            self.base = "/api/admin" if number % 2 else "/api"
+            wrong = basic("keeper", "wrong")
+            statuses.append((await self.ask("GET", path, authorization=wrong, **far)).status)
+        self.assertEqual(statuses, [401] * FAILURES + [429] * 5)
+        far["X_Forwarded_For"] = "2001:db8:0:1::1"
+        self.assertEqual((await self.ask("GET", "/contacts", authorization=wrong, **far)).status, 401)
 
 
 class RouteTests(AdminCase):
