@@ -62,7 +62,8 @@ class RoomMembers(Module):
 
     Owners switch it for a room (`muc#roomconfig_notify_members`), members for themselves when they register
     with it (`muc#register_notify`). Members are notified who have reserved a nick, or whom an admin has made
-    members.
+    members. They read what they have missed from the room's archive, without entering it. How much that is
+    comes with each push notification, when mod_inbox counts it: its option `groupchat` has to name "muc".
     """
 
     Settings = MembersSettings

@@ -6,12 +6,14 @@ from twisted.words.xish import domish
 
 from palaver.archive.messages import NS_MAM, NS_STANZA_ID
 from palaver.events import MessageKept
+from palaver.inbox.conversations import NS_CONVERSATION
 from palaver.rooms.namespaces import NS_REGISTER, NS_REGISTER_FORM
 from palaver.test.house import Client, now
 from palaver.test.push.cases import PushService, enable
 from palaver.test.rooms.cases import ROOM, RoomCase, bodies, fields, form, refusal
 from palaver.xeps.event_pusher import EventPusher
 from palaver.xeps.event_pusher_push import Push
+from palaver.xeps.inbox import Inbox
 from palaver.xeps.muc_members import KIND, VAR, MembersSettings, RoomMembers
 
 ROOM_VAR = "muc#roomconfig_notify_members"
@@ -133,6 +135,18 @@ class MemberTests(RoomCase):
         self.assertEqual(self.juliet.ask(enable())["type"], "result")
         self.texts("hello", "again")
         self.assertEqual([node for node, _ in phones.take()], ["phone", "phone"])
+
+    def test_unread(self) -> None:
+        """With an inbox the phone is told how much is unread in the room, until that is read."""
+        self.house.add(Inbox, groupchat=["muc"])
+        self.house.add(Push)
+        phones = PushService(self.house)
+        self.juliet.ask(enable())
+        self.texts("one", "two", "three")
+        self.assertEqual([told["message-count"] for _, told in phones.take()], ["1", "2", "3"])
+        self.juliet.ask(f"<iq type='set' id='r'><reset xmlns='{NS_CONVERSATION}' jid='{ROOM}'/></iq>")
+        self.texts("four")
+        self.assertEqual([told["message-count"] for _, told in phones.take()], ["1"])
 
     def test_large(self) -> None:
         """A room with very many members notifies nobody."""
