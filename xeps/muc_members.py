@@ -22,7 +22,7 @@ from palaver.pubsub.fields import Spec
 from palaver.rooms import mentions
 from palaver.rooms.affiliations import MEMBER, RANK
 from palaver.rooms.config import PREFIX, RoomField
-from palaver.rooms.events import AffiliationChanged, RoomMessage
+from palaver.rooms.events import AffiliationChanged, RoomConfigured, RoomMessage
 from palaver.rooms.hooks import Hooks, MemberField
 from palaver.rooms.room import Held, Room
 from palaver.rooms.store import short
@@ -100,11 +100,11 @@ class RoomMembers(Module):
         if choice == self._choice(room, bare):
             return
         if room.is_persistent:
-            batch, key = Batch(), short(bare)
+            batch = Batch()
             if choice == AUTOMATIC:
-                batch.delete(room.service.domain, room.name, KIND, key)
+                batch.delete(room.service.domain, room.name, KIND, short(bare))
             else:
-                batch.put(room.service.domain, room.name, KIND, key, {"jid": bare, "notify": choice})
+                _put(batch, room, bare, choice)
             await room.service.store.write(batch)
         if choice == AUTOMATIC:
             self._choices(room).pop(bare, None)
@@ -116,6 +116,16 @@ class RoomMembers(Module):
         """Forget the choice of who is no member any more."""
         if RANK[event.after] < RANK[MEMBER]:
             await self._choose(event.room, event.bare, AUTOMATIC)
+
+    @on(RoomConfigured)
+    async def configured(self, event: RoomConfigured) -> None:
+        """Store the choices in a room that stays from now on."""
+        room, batch = event.room, Batch()
+        if "persistentroom" in event.changed and room.is_persistent:
+            for bare, choice in self._choices(room).items():
+                _put(batch, room, bare, choice)
+        if batch.changes:
+            await room.service.store.write(batch)
 
     # -- what is said -------------------------------------------------------------------
 
@@ -166,6 +176,10 @@ class RoomMembers(Module):
         if chosen != AUTOMATIC:
             return chosen
         return ALL if room.config["membersonly"] else MENTIONS
+
+
+def _put(batch: Batch, room: Room, bare: str, choice: str) -> None:
+    batch.put(room.service.domain, room.name, KIND, short(bare), {"jid": bare, "notify": choice})
 
 
 def _mentions(held: Held, text: str) -> bool:

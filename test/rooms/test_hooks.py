@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from palaver.commands.typed import NS_COMMANDS
 from palaver.errors import StanzaError
 from palaver.forms import Field
 from palaver.jid import JID
 from palaver.pubsub.fields import Spec
 from palaver.rooms import events
+from palaver.rooms.adhoc import RoomCommand, Submitted
+from palaver.rooms.affiliating import Change
 from palaver.rooms.config import RoomField
 from palaver.rooms.hooks import (
     GROUPCHAT,
@@ -18,9 +21,11 @@ from palaver.rooms.hooks import (
     ROOM,
     SUBJECT,
     Announced,
+    Greeting,
     Hooks,
     RoomRequest,
     Said,
+    Watch,
 )
 from palaver.rooms.occupants import Occupant
 from palaver.rooms.room import Room
@@ -162,6 +167,81 @@ class HookTests(RoomCase):
         undo()
         got = self.juliet.ask(f"<iq type='set' id='i' to='{ADDRESS}'><x xmlns='{NS}'/></iq>")
         self.assertEqual(refusal(got)[1], "service-unavailable")
+
+    def test_command(self) -> None:
+        """A module adds commands of rooms; who may not run one does not find it."""
+
+        def check(request: RoomRequest) -> None:
+            if request.sender.local != "romeo":
+                raise StanzaError("forbidden", "Not you")
+
+        async def run(request: RoomRequest, fields: Submitted) -> bytes:
+            return f"<note>{request.sender.local}</note>".encode()
+
+        undo = self.hooks.add_command(RoomCommand(f"{NS}:do", "Do it", NS, check, run))
+        self.assertRaises(ValueError, self.hooks.add_command, RoomCommand(f"{NS}:do", "Do", NS, check, run))
+        command = f"<command xmlns='{NS_COMMANDS}' node='{NS}:do'/>"
+        asked = f"<iq type='set' id='c' to='{ADDRESS}'>{command}</iq>"
+        answer = self.romeo.ask(asked)
+        self.assertEqual((answer.command["status"], str(answer.command.note)), ("completed", "romeo"))
+        self.assertEqual(refusal(self.juliet.ask(asked))[1], "forbidden")
+        items = f"<query xmlns='http://jabber.org/protocol/disco#items' node='{NS_COMMANDS}'/>"
+        listed = f"<iq type='get' id='l' to='{ADDRESS}'>{items}</iq>"
+        self.assertIn("Do it", self.romeo.ask(listed).toXml())
+        self.assertNotIn("Do it", self.juliet.ask(listed).toXml())
+        undo()
+        self.assertEqual(refusal(self.romeo.ask(asked))[1], "item-not-found")
+
+    def test_welcome(self) -> None:
+        """A module tells who enters more before all else, and whose presence he gets."""
+        first = Stanza("message", {"from": ADDRESS}, ((NS, "hello"),), f"<hello xmlns='{NS}'/>".encode())
+        own = f"<own xmlns='{NS}'/>".encode()
+        undo = self.hooks.add_welcome(
+            lambda room, seat, presence: Greeting((first,), own, frozenset(["Romeo"]))
+        )
+        hello, romeo, nurse, _ = self.enter(self.nurse, "Nurse")
+        self.assertEqual(hello.firstChildElement().name, "hello")
+        self.assertEqual((romeo["from"], nurse["from"]), (f"{ADDRESS}/Romeo", f"{ADDRESS}/Nurse"))
+        self.assertIn("<own", nurse.toXml())
+        self.assertNotIn("<own", self.juliet.take()[0].toXml())
+        undo()
+        self.assertEqual(len(self.enter(self.mercutio, "Mercutio")), 5)
+
+    def test_told(self) -> None:
+        """A module marks each presence that is new, once, and none that is told again."""
+        seen: list[tuple[str, bool]] = []
+
+        def mark(room: Room, occupant: Occupant, gone: bool) -> bytes:
+            seen.append((occupant.nick, gone))
+            return f"<mark xmlns='{NS}'/>".encode()
+
+        undo = self.hooks.add_told(mark)
+        came = self.enter(self.nurse, "Nurse")
+        self.assertEqual(["<mark" in one.toXml() for one in came], [False, False, True, False])
+        self.leave(self.nurse, "Nurse")
+        self.assertEqual(["<mark" in one.toXml() for one in self.juliet.take()], [True, True])
+        self.assertEqual(seen, [("Nurse", False), ("Nurse", True)])
+        undo()
+        self.enter(self.nurse, "Nurse")
+        self.assertEqual(len(seen), 2)
+
+    def test_watch(self) -> None:
+        """A module adds to what is stored of affiliations, and to what is told of each."""
+        stored: list[tuple[str, ...]] = []
+
+        def store(room: Room, changes: Sequence[Change], batch: Batch) -> None:
+            stored.append(tuple(change.bare for change in changes))
+
+        def mark(room: Room, change: Change) -> bytes:
+            return f"<mark xmlns='{NS}' before='{room.affiliation(change.bare)}'/>".encode()
+
+        undo = self.hooks.add_watch(Watch(store, mark))
+        self.affiliate("juliet", "member")
+        self.assertIn("before='none'", self.juliet.take()[0].toXml())
+        self.assertEqual(stored, [("juliet@example.org",)])
+        undo()
+        self.affiliate("juliet", "none")
+        self.assertEqual(len(stored), 1)
 
     def test_kind(self) -> None:
         """Documents of a module are read with the room, and go with it."""

@@ -115,6 +115,14 @@ class MemberTests(RoomCase):
         self.assertEqual(self.texts("d"), ["d"])
         self.assertEqual(self.stored(), 0)
 
+    def test_made_to_stay(self) -> None:
+        """A choice made in a room that does not stay is kept when it is made to stay."""
+        self.configure(persistentroom="0")
+        self.register(self.juliet, "none")
+        self.assertEqual(self.stored(), 0)
+        self.configure(persistentroom="1")
+        self.assertEqual(self.stored(), 1)
+
     def stored(self) -> int:
         """Give how many choices are stored."""
         count: int = now(self.house.storage.documents.count("muc.example.org", "verona", KIND))
