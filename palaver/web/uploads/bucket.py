@@ -32,6 +32,8 @@ TIMEOUT_S = 10.0
 MAX_CONNECTIONS = 4
 # A signature is looked at when an upload begins; this is how long it may go on.
 UPLOAD_S = 900
+# For what is asked here; clocks may differ by some seconds.
+ASK_S = 60
 PUBLIC = {"x-amz-acl": "public-read"}
 DONE = (HTTPStatus.OK, HTTPStatus.NO_CONTENT, HTTPStatus.NOT_FOUND)
 
@@ -99,7 +101,7 @@ class Bucket:
 
     async def _ask(self, method: str, document: Document) -> int:
         url = self._address(document.key, document.value["name"])
-        signed = presigned(self._keys, method, url, {}, self._lifetime_s, self.now())
+        signed = presigned(self._keys, method, url, {}, ASK_S, self.now())
         try:
             return await self._http.request(method.encode(), signed, {})
         except PushFailed as error:
