@@ -8,9 +8,9 @@ from typing import Any
 from pydantic.fields import FieldInfo
 
 from palaver import jid, log
+from palaver.commands import always, lines, typed
 from palaver.commands import command as commands
-from palaver.commands import lines, typed
-from palaver.commands.accounts import ACCOUNTS, LIST
+from palaver.commands.accounts import LIST
 from palaver.commands.command import Arguments, Call, Command, Done
 from palaver.commands.domains import DOMAINS
 from palaver.config import Config
@@ -21,7 +21,7 @@ from palaver.service import Palaver
 
 Request = Mapping[str, Any]
 
-ALWAYS = {command.name: command for command in (*ACCOUNTS, LIST, *DOMAINS)}
+ALWAYS = {**always.ALWAYS, LIST.name: LIST}
 """Commands that are there whatever modules are on, by their words."""
 
 # Those that are about the whole server, so that one host does them for all.

@@ -6,10 +6,8 @@ from http import HTTPStatus
 
 from palaver.commands import command as commands
 from palaver.commands import typed
-from palaver.commands.accounts import ACCOUNTS
+from palaver.commands.always import named_commands
 from palaver.commands.command import Call, Command, Done
-from palaver.commands.domains import DOMAINS
-from palaver.commands.reports import REPORTS
 from palaver.errors import StanzaError
 from palaver.forms import Form
 from palaver.log import Log
@@ -33,12 +31,8 @@ log = Log("administration")
 
 
 async def offered(call: Call) -> list[Command]:
-    """Give the commands that an administrator may run, by name. Raises StorageError.
-
-    Those about accounts and domains are there even if no client may run them, since mod_admin_adhoc is off.
-    """
-    found = {command.name: command for command in (*ACCOUNTS, *REPORTS, *DOMAINS)}
-    found |= {command.name: command for command in commands.commands(call.host) if command.name}
+    """Give the commands that an administrator may run, by name. Raises StorageError."""
+    found = named_commands(call.host)
     held = {kind: await commands.has(kind, call) for kind in {each.permission for each in found.values()}}
     return sorted((each for each in found.values() if held[each.permission]), key=lambda each: each.name)
 

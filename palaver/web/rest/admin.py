@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field, TypeAdapter
 from twisted.words.xish import domish
 
 from palaver.commands import command as commands
+from palaver.commands.always import named_commands
 from palaver.commands.command import Command, Done
 from palaver.errors import StanzaError
 from palaver.jid import parse
@@ -192,17 +193,13 @@ async def delete_contact(ask: Ask) -> None:
 
 def command_path(command: Command) -> str:
     """Give where a command is run."""
-    return "/commands/{host}/" + (command.name or command.node).replace(" ", "-").replace("/", "-")
+    return "/commands/{host}/" + command.name.replace(" ", "-").replace("/", "-")
 
 
 async def list_commands(ask: Ask) -> list[CommandLine]:
     """Give the commands of the host."""
-    found = [_line(command) for command in _runnable(ask.host)]
+    found = [_line(command) for command in named_commands(ask.host).values()]
     return sorted(found, key=lambda line: line.path)
-
-
-def _runnable(host: Any) -> list[Command]:
-    return [command for command in commands.commands(host) if command.name]
 
 
 def _line(command: Command) -> CommandLine:
@@ -225,10 +222,10 @@ class Nothing(Given):
     """Nothing is needed."""
 
 
-def _running(node: str) -> Callable[[Ask], Coroutine[Any, Any, Outcome]]:
+def _running(name: str) -> Callable[[Ask], Coroutine[Any, Any, Outcome]]:
     async def run(ask: Ask) -> Outcome:
         host = host_of(ask, ask.path["host"])
-        command = commands.find(host, node)
+        command = named_commands(host).get(name)
         if command is None:
             raise RestError(HTTPStatus.NOT_FOUND, "There is no such command on this host")
         call = call_of(ask, host)
@@ -249,14 +246,14 @@ def command_routes(host: Any) -> list[Route]:
         Route(
             "POST",
             command_path(command),
-            _running(command.node),
+            _running(command.name),
             command.title,
             command.arguments or Nothing,
             None,
             Outcome,
             writes=True,
         )
-        for command in _runnable(host)
+        for command in named_commands(host).values()
     ]
 
 
