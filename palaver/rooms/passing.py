@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from palaver.errors import StanzaError
 from palaver.jid import JID
+from palaver.rooms import errors
 from palaver.rooms.hooks import RoomRequest
 from palaver.rooms.namespaces import NS_PING, NS_VCARD
 from palaver.routing.disco import NS_INFO, NS_ITEMS
@@ -74,6 +75,8 @@ def back(room: Room, iq: Stanza, to: JID, sender: JID) -> Deferred[Any] | None:
     if address is None:
         return None
     answer = iq.replace(from_=address, to=ticket.asker, id=ticket.id).with_origin(None)
+    if answer.type == "error":
+        answer = errors.veiled(room, answer, asker.occupant)
     return room.service.host.router.route(answer)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from palaver.errors import StanzaError
 from palaver.jid import JID
 from palaver.markup import element
-from palaver.rooms import cleaning
+from palaver.rooms import cleaning, errors
 from palaver.rooms.affiliations import MODERATOR, PARTICIPANT, ROLE_RANK
 from palaver.rooms.hooks import PRIVATE, Said
 from palaver.rooms.limits import check_message
@@ -65,7 +65,7 @@ def send_error(room: Room, message: Stanza, to: JID, sender: JID) -> Deferred[An
     if occupant is None or target is None:
         return None
     cleaned = cleaning.clean(room, message).replace(from_=occupant.address).with_origin(None)
-    return _route(room, cleaned, target)
+    return _route(room, errors.veiled(room, cleaned, target), target)
 
 
 def _route(room: Room, message: Stanza, target: Occupant) -> Deferred[Any] | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import tracemalloc
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -17,6 +19,9 @@ from palaver.streams.s2s.federation import MAX_CONNECTING, MAX_LET_ALONE, MAX_LI
 from palaver.streams.wheel import Wheel
 
 DOMAINS = 10_000
+# What a domain takes while one message waits for it, and how many functions are called for all in a second.
+MAX_DOMAIN_BYTES = 4096
+MAX_CALLS_A_SECOND = 200
 
 
 class Sender:
@@ -83,6 +88,31 @@ class Waiting(SynchronousTestCase):
         self.assertEqual((self.federation._links, self.federation._waiting_bytes), ({}, 0))
         self.assertEqual(self.federation._connecting, 0)
         self.assertEqual(len(self.federation._let_alone), MAX_LET_ALONE)
+
+    def test_cost(self) -> None:
+        """Each takes few bytes, and while all of them wait a second costs next to nothing."""
+        tracemalloc.start()
+        self.addCleanup(tracemalloc.stop)
+        before, _ = tracemalloc.get_traced_memory()
+        for number in range(DOMAINS):
+            self.send(number)
+        after, _ = tracemalloc.get_traced_memory()
+        self.assertLess((after - before) / DOMAINS, MAX_DOMAIN_BYTES)
+        tracemalloc.stop()
+        calls = 0
+
+        def count(frame: object, event: str, argument: object) -> None:
+            nonlocal calls
+            calls += 1
+
+        sys.setprofile(count)
+        try:
+            for _ in range(60):
+                self.clock.advance(1)
+        finally:
+            sys.setprofile(None)
+        self.assertEqual(self.sender.errors, [])
+        self.assertLess(calls / 60, MAX_CALLS_A_SECOND)
 
     def test_too_many_domains(self) -> None:
         """Further domains than may wait are refused at once."""

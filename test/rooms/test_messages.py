@@ -280,6 +280,22 @@ class PrivateTests(RoomCase):
         self.assertEqual((got["from"], got["type"]), (f"{ROOM}/Romeo", "error"))
         self.assertIn("Romeo", self.room.occupants)
 
+    def test_error_hides(self) -> None:
+        """An error that says whose it is says so to those alone who see addresses anyway."""
+        stanzas = "urn:ietf:params:xml:ns:xmpp-stanzas"
+        error = (
+            f"<message type='error' id='p' to='{ROOM}/{{}}'><x xmlns='{NS_USER}'/><error type='cancel' "
+            f"by='example.org'><gone xmlns='{stanzas}'>xmpp:romeo@example.net</gone>"
+            f"<text xmlns='{stanzas}'>No romeo@example.org</text></error></message>"
+        )
+        self.romeo.send(error.format("Juliet"))
+        (got,) = self.juliet.take()
+        self.assertEqual(refusal(got), ("cancel", "gone"))
+        self.assertNotIn("example", got.error.toXml())
+        self.juliet.send(error.format("Romeo"))
+        (got,) = self.romeo.take()
+        self.assertIn("No romeo@example.org", got.error.toXml())
+
     def test_gone(self) -> None:
         """A session that is not there any more leaves the room when something is for it."""
         del self.nurse.session.user.sessions["home"]

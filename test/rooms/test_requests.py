@@ -158,6 +158,20 @@ class PassingTests(Asking):
         (got,) = self.juliet.take()
         self.assertEqual((got["from"], got["id"], got["type"]), (f"{ROOM}/Romeo", "v", "result"))
 
+    def test_error_hides(self) -> None:
+        """An error comes back without what says whose it is."""
+        self.juliet.send(f"<iq type='get' id='v' to='{ROOM}/Romeo'><query xmlns='jabber:iq:version'/></iq>")
+        (asked,) = self.romeo.take()
+        text = "<text xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'>No romeo@example.org</text>"
+        condition = "<item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>"
+        self.romeo.send(
+            f"<iq type='error' id='{asked['id']}' to='{ROOM}/Juliet'>"
+            f"<error type='cancel' by='example.org'>{condition}{text}</error></iq>"
+        )
+        (got,) = self.juliet.take()
+        self.assertEqual(refusal(got), ("cancel", "item-not-found"))
+        self.assertNotIn("example.org", got.error.toXml())
+
     def test_vcard(self) -> None:
         """What an account answers for itself is asked of the account, and comes from the nick."""
         self.house.add(VCard)
