@@ -19,6 +19,7 @@ from palaver.routing.pipeline import FROM_CLIENT, TO_USER, Pipeline
 from palaver.routing.places import Place
 from palaver.stanza import Stanza
 from palaver.streams.blocking import Sampler
+from palaver.streams.components.traffic import Inbound
 from palaver.streams.settings import StreamSettings
 from palaver.streams.slow import MAX_LINES, SlowLog, watch
 from palaver.streams.turns import Turns
@@ -209,6 +210,30 @@ class IqTests(SlowCase):
         self.assertIn(f' module={module.name} phase=iq payload="urn:test:slow query"', line)
         self.assertNotIn("secret", line)
         self.assertNotIn("orchard", line)
+
+
+class OthersTests(SlowCase):
+    """Stanzas of components; those of other servers go the same way."""
+
+    def test_component(self) -> None:
+        """One that waits is told of, and so is the next one in its turn."""
+        waiting: list[Deferred[None]] = []
+
+        def route(stanza: Stanza) -> Deferred[None]:
+            waiting.append(Deferred())
+            return waiting[-1]
+
+        router = mock.Mock(route=route)
+        traffic = Inbound(router, mock.Mock())
+        for _ in range(2):
+            traffic.take(stanza(MESSAGE))
+        for _ in range(2):
+            self.pass_s(1.5)
+            waiting[-1].callback(None)
+            self.assertEqual(len(self.lines()), 1)
+        self.pass_s(1.5)
+        self.assertEqual((self.lines(), len(waiting)), ([], 2))
+        self.assertTrue(all(isinstance(key, float) for key in watch.waits))
 
 
 class BlockingTests(SlowCase):

@@ -12,6 +12,7 @@ from palaver.errors import StanzaError
 from palaver.routing.failures import failed
 from palaver.routing.router import Router
 from palaver.stanza import Stanza
+from palaver.streams.slow import watch
 
 # The connection is paused while so many wait, as that of a client.
 MAX_PENDING_STANZAS = 100
@@ -44,7 +45,7 @@ class Inbound:
         if waiting is not None:
             self._busy[pair] = deque()
             self._count(1)
-            waiting.addBoth(self._settled, pair)
+            self._wait(waiting, pair, stanza)
         return waiting
 
     def _route(self, stanza: Stanza) -> Deferred[Any] | None:
@@ -59,9 +60,16 @@ class Inbound:
             return None
         return waiting
 
-    def _settled(self, outcome: Any, pair: Pair) -> None:
+    def _wait(self, waiting: Deferred[Any], pair: Pair, stanza: Stanza) -> None:
+        if watch.is_on:
+            watch.waits[stanza] = waiting
+        waiting.addBoth(self._settled, pair, stanza)
+
+    def _settled(self, outcome: Any, pair: Pair, stanza: Stanza) -> None:
         if isinstance(outcome, Failure):
             failed("component", outcome)
+        if watch.is_on and watch.waits.pop(stanza, None) is None:
+            watch.ended(stanza)
         self._count(-1)
         queue = self._busy[pair]
         while queue:
@@ -69,7 +77,7 @@ class Inbound:
             waiting = self._route(stanza)
             if waiting is not None:
                 # It is counted on, in the place of the one that is done.
-                waiting.addBoth(self._settled, pair)
+                self._wait(waiting, pair, stanza)
                 waiting.addCallback(done.callback)
                 return
             self._count(-1)

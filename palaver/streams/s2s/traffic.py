@@ -19,6 +19,7 @@ from palaver.routing.failures import failed
 from palaver.routing.router import Router
 from palaver.stanza import NS_CLIENT, Stanza, reread
 from palaver.streams.received import Received
+from palaver.streams.slow import watch
 
 if TYPE_CHECKING:
     from palaver.streams.s2s.stream import ServerStream
@@ -117,7 +118,7 @@ class Inbound:
         pair = (sender.bare, to.bare)
         self._busy[pair] = deque()
         self._count(1)
-        waiting.addBoth(self._settled, pair)
+        self._wait(waiting, pair, stanza)
         return waiting
 
     def _route(self, stanza: Stanza) -> Deferred[Any] | None:
@@ -127,9 +128,16 @@ class Inbound:
             self._refuse(stanza, failed("s2s", Failure()))
             return None
 
-    def _settled(self, outcome: Any, pair: Pair) -> None:
+    def _wait(self, waiting: Deferred[Any], pair: Pair, stanza: Stanza) -> None:
+        if watch.is_on:
+            watch.waits[stanza] = waiting
+        waiting.addBoth(self._settled, pair, stanza)
+
+    def _settled(self, outcome: Any, pair: Pair, stanza: Stanza) -> None:
         if isinstance(outcome, Failure):
             failed("s2s", outcome)
+        if watch.is_on and watch.waits.pop(stanza, None) is None:
+            watch.ended(stanza)
         self._count(-1)
         queue = self._busy[pair]
         while queue:
@@ -137,7 +145,7 @@ class Inbound:
             waiting = self._route(stanza)
             if waiting is not None and not (waiting.called and not waiting.paused):
                 # It is counted on, in the place of the one that is done.
-                waiting.addBoth(self._settled, pair)
+                self._wait(waiting, pair, stanza)
                 if done is not None:
                     waiting.addCallback(done.callback)
                 return
