@@ -52,6 +52,14 @@ class Refused(Resource):
         return problem(request, self._status, self._detail)
 
 
+class Nowhere(BytesIO):
+    """Takes the body of a request that is refused, and forgets it."""
+
+    def write(self, data: Any) -> int:
+        """Forget a piece."""
+        return len(data)
+
+
 NOT_FOUND = Refused(HTTPStatus.NOT_FOUND, "There is nothing at this address")
 # RFC 9112 section 3.2: whoever stands before us may have read another one of them.
 NO_HOST = Refused(HTTPStatus.BAD_REQUEST, "Name one host in one Host header")
@@ -61,8 +69,9 @@ class WebRequest(Request):
     """A request whose owner is known before its body is read.
 
     A resource that is mounted may say with ``max_body_bytes(request)`` how much it takes, and give with
-    ``open_body(request)`` a file for it; otherwise bodies are small and in memory. One with
-    ``receive(request, data)`` gets what is posted there as it came, and answers with `palaver.web.exchange`.
+    ``open_body(request)`` a file for it, or None for what it refuses; otherwise bodies are small and in
+    memory. One with ``receive(request, data)`` gets what is posted there as it came, and answers with
+    `palaver.web.exchange`.
     """
 
     found: Found | None = None
@@ -94,11 +103,13 @@ class WebRequest(Request):
         if limit is not None:
             self._limit = limit(self)
         opened = getattr(owner, "open_body", None)
-        if opened is not None:
+        self.content = BytesIO() if opened is None else opened(self)
+        if self.content is None:
+            self.content = Nowhere()
+        elif opened is not None:
             # It may take as long as it makes some progress.
             channel.site.channels.asked(channel)
             channel.setTimeout(BODY_TIMEOUT_S)
-        self.content = opened(self) if opened is not None else BytesIO()
         if length is not None and length > self._limit:
             self._refuse()
 

@@ -155,6 +155,21 @@ class PutTests(UploadCase):
         await self.nothing_on_disk()
         self.assertEqual((await self.put(put, b"abc")).status, 201)
 
+    async def test_half(self) -> None:
+        """Bodies without a slot that do not end keep nobody out: the oldest ones go."""
+        put, get = await self.slot(3)
+        await self.http("GET", get)
+        (site,) = self.palaver._door.sites
+        site.channels._max_silent = 20
+        for _ in range(60):
+            wire = await self.http_wire()
+            wire.transport.write(
+                f"PUT {get} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\nabc".encode()
+            )
+            await deferLater(_reactor, 0)
+        self.assertLessEqual(len(site.channels), 21)
+        self.assertEqual((await self.put(put, b"abc")).status, 201)
+
     async def test_late(self) -> None:
         """A slot has its time."""
         put, _ = await self.slot(3)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from http import HTTPStatus
-from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,14 +33,6 @@ class Limits(NamedTuple):
     max_body_bytes: int
     timeout_s: float
     connect_timeout_s: float
-
-
-class _Nowhere(BytesIO):
-    """Takes the body of a request that goes nowhere."""
-
-    def write(self, data: Any) -> int:
-        """Forget a piece."""
-        return len(data)
 
 
 class ProxyPage(Resource):
@@ -80,21 +71,21 @@ class ProxyPage(Resource):
         length = request.channel.length
         if length is not None and length > self._limits.max_body_bytes:
             # Refused at once by whoever has asked.
-            return _Nowhere()
+            return None
         if not _is_method(request.channel._command):
             request.refused = HTTPStatus.NOT_IMPLEMENTED, "This method is not for proxies"
-            return _Nowhere()
+            return None
         try:
             target = self._target(request)
         except UnsafePath:
             request.refused = HTTPStatus.BAD_REQUEST, "The path leads out of where it is"
-            return _Nowhere()
+            return None
         if target is None:
             request.refused = HTTPStatus.NOT_FOUND, "There is nothing at this address"
-            return _Nowhere()
+            return None
         if len(self._open) >= self._limits.max_exchanges:
             request.refused = HTTPStatus.SERVICE_UNAVAILABLE, "Too much is under way; try again in a moment"
-            return _Nowhere()
+            return None
         request.exchange = self._begin(request, length, target)
         return request.exchange.body
 

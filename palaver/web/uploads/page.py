@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import time
 from http import HTTPStatus
-from io import BytesIO
 from typing import Any, BinaryIO
 from urllib.parse import parse_qs, quote, unquote
 
@@ -45,14 +44,6 @@ SAFETY = {
 }
 
 
-class _Nowhere(BytesIO):
-    """Takes the body of a request that is refused."""
-
-    def write(self, data: Any) -> int:
-        """Forget a piece."""
-        return len(data)
-
-
 class UploadPage(Resource):
     """What is below the path of uploads: ``ID/NAME``."""
 
@@ -76,7 +67,7 @@ class UploadPage(Resource):
         """See WebRequest."""
         slot: Slot | None = request.slot
         if slot is None:
-            return _Nowhere()
+            return None
         self._slots.take(slot)
         incoming = self._folder.incoming(request.channel.transport)
         incoming.abandoned = lambda: self._slots.give_back(slot)
