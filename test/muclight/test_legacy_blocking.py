@@ -15,7 +15,7 @@ from palaver.test.muclight.legacy import LegacyCase
 class BlockingCase(LegacyCase):
     """What the tests here share."""
 
-    def list(self, client: Client, inner: str | None = None, name: str = NS_LIGHT) -> domish.Element:
+    def blocks(self, client: Client, inner: str | None = None, name: str = NS_LIGHT) -> domish.Element:
         """Get the list, or change it; gives the answer."""
         node = f"<list name='{name}'>{inner or ''}</list>"
         kind = "get" if inner is None else "set"
@@ -23,7 +23,7 @@ class BlockingCase(LegacyCase):
 
     def items(self, client: Client) -> list[dict[str, str]]:
         """Give the list's items."""
-        (query,) = self.list(client).elements()
+        (query,) = self.blocks(client).elements()
         (node,) = query.elements()
         self.assertEqual((query.uri, node["name"]), ("jabber:iq:privacy", NS_LIGHT))
         return [dict(item.attributes) for item in node.elements()]
@@ -38,20 +38,20 @@ class BlockingTests(BlockingCase):
         values = (f"{SERVICE}/{bare('juliet')}", ROOM)
         item = "<item type='jid' order='1' action='{}' value='{}'/>"
         deny = "".join(item.format("deny", value) for value in values)
-        answer = self.list(self.romeo, deny)
+        answer = self.blocks(self.romeo, deny)
         self.assertEqual((answer["type"], list(answer.elements())), ("result", []))
         found = self.items(self.romeo)
         self.assertEqual(sorted(one["value"] for one in found), sorted(values))
         self.assertEqual(
             {(one["type"], one["order"], one["action"]) for one in found}, {("jid", "1", "deny")}
         )
-        self.list(self.romeo, item.format("allow", values[0]))
+        self.blocks(self.romeo, item.format("allow", values[0]))
         self.assertEqual([one["value"] for one in self.items(self.romeo)], [ROOM])
         self.assertEqual(self.items(self.juliet), [])
 
     def test_effect(self) -> None:
         """Who blocks a room is not taken into it."""
-        self.list(self.nurse, f"<item type='jid' order='1' action='deny' value='{ROOM}'/>")
+        self.blocks(self.nurse, f"<item type='jid' order='1' action='deny' value='{ROOM}'/>")
         answer = self.affiliate(self.juliet, nurse="member")
         self.assertEqual((answer["type"], list(answer.elements())), ("result", []))
         self.assertEqual(self.juliet.take() + self.nurse.take() + self.romeo.take(), [])
@@ -68,13 +68,13 @@ class BlockingTests(BlockingCase):
             "<item type='group' order='1' action='deny' value='Friends'/>",
             "<item type='jid' order='1' action='deny'/>",
         ):
-            self.assertEqual(self.list(self.romeo, good + bad)["type"], "error", bad)
+            self.assertEqual(self.blocks(self.romeo, good + bad)["type"], "error", bad)
         self.assertEqual(self.items(self.romeo), [])
 
     def test_others(self) -> None:
         """Other privacy lists are as they are everywhere."""
         deny = "<item type='jid' order='1' action='deny' value='paris@example.org'/>"
-        self.assertEqual(self.list(self.romeo, deny, "mine")["type"], "result")
+        self.assertEqual(self.blocks(self.romeo, deny, "mine")["type"], "result")
         answer = self.romeo.ask("<iq type='get' id='p'><query xmlns='jabber:iq:privacy'/></iq>")
         (query,) = answer.elements()
         self.assertEqual([node["name"] for node in query.elements()], ["mine"])
@@ -88,5 +88,5 @@ class NoBlockingTests(BlockingCase):
     def test_off(self) -> None:
         """There is no list."""
         for inner in (None, f"<item type='jid' order='1' action='deny' value='{ROOM}'/>"):
-            (error,) = [child for child in self.list(self.romeo, inner).elements() if child.name == "error"]
+            (error,) = [child for child in self.blocks(self.romeo, inner).elements() if child.name == "error"]
             self.assertEqual((error["type"], error.firstChildElement().name), ("modify", "bad-request"))

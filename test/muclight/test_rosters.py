@@ -31,7 +31,8 @@ class RosterCase(LightCase):
         ver = f" ver='{version}'" if version is not None else ""
         answer = client.ask(f"<iq type='get' id='r'><query xmlns='{NS}'{ver}/></iq>")
         self.assertEqual(answer["type"], "result")
-        return answer.firstChildElement()
+        query: domish.Element | None = answer.firstChildElement()
+        return query
 
     def version(self, client: Client) -> str:
         """Give the version of the roster."""
