@@ -1,12 +1,14 @@
 """HTTP connections: who is heard, who keeps silent, and for how long anybody may.
 
 A connection is silent while no whole request of it is there: after it was opened, while a request
-trickles in, and between two requests. So many of them are kept, and the longest silence ends first.
+trickles in, and between two requests. It is stalled while its client does not read what it has asked for. So
+many of either are kept, and the longest silence and the longest stall end first.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from twisted.internet import tcp
@@ -21,6 +23,11 @@ from palaver import metrics
 MAX_SILENT = 1024
 # For a whole request, and for the next one; what bodies into files take is not counted.
 MAX_SILENCE_S = 60.0
+
+# What is written and not read costs up to 1 MiB each, for a large file.
+MAX_STALLED = 512
+# Until half a MiB is read: who is slower than 2 KiB a second asks for the rest in parts.
+MAX_STALL_S = 300.0
 
 # Longer bodies come in several pieces in any case.
 MAX_LENGTH_DIGITS = 6
@@ -118,6 +125,16 @@ class WebChannel(HTTPChannel):
         if data:
             transport.write(data)
 
+    def pauseProducing(self) -> None:
+        """See IPushProducer: the client does not read as fast as it is written to."""
+        self.site.channels.stalled.add(self)
+        super().pauseProducing()
+
+    def resumeProducing(self) -> None:
+        """See IPushProducer."""
+        self.site.channels.read(self, bool(self.requests))
+        super().resumeProducing()
+
     def connectionLost(self, reason: Failure = _DONE) -> None:
         """See IProtocol."""
         self.site.channels.closed(self)
@@ -134,62 +151,94 @@ class WebChannel(HTTPChannel):
             self.transport.abortConnection()
 
 
+class Queue:
+    """Connections that are not waited for long: the one that came first goes for one too many, or in time."""
+
+    def __init__(self, clock: IReactorTime, most: int, longest_s: float) -> None:
+        self.most = most
+        self._clock: Any = clock
+        self._longest_s = longest_s
+        # Since when each one is here, the first one first.
+        self._since: dict[WebChannel, float] = {}
+        self._timer: Any = None
+
+    def __len__(self) -> int:
+        return len(self._since)
+
+    def __contains__(self, channel: WebChannel) -> bool:
+        return channel in self._since
+
+    def __iter__(self) -> Iterator[WebChannel]:
+        return iter(self._since)
+
+    def add(self, channel: WebChannel) -> None:
+        """Take one in; for one too many the first one is cut off."""
+        self._since[channel] = self._clock.seconds()
+        if len(self._since) > self.most:
+            metrics.connections_refused["http"] += 1
+            next(iter(self._since)).forceAbortClient()
+        if self._timer is None:
+            self._timer = self._clock.callLater(self._longest_s, self._look)
+
+    def remove(self, channel: WebChannel) -> bool:
+        """Let one out; False when it is not here."""
+        found = self._since.pop(channel, None) is not None
+        if not self._since and self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        return found
+
+    def _look(self) -> None:
+        """Cut off those that are here for too long."""
+        self._timer = None
+        now = self._clock.seconds()
+        for channel, since in list(self._since.items()):
+            if since + self._longest_s > now:
+                self._timer = self._clock.callLater(since + self._longest_s - now, self._look)
+                return
+            channel.forceAbortClient()
+
+
 class Channels:
     """Those of one port."""
 
     def __init__(self, clock: IReactorTime, max_silent: int = MAX_SILENT) -> None:
-        self._clock: Any = clock
-        self._max_silent = max_silent
-        # Since when each one is silent, the longest silence first.
-        self._silent: dict[WebChannel, float] = {}
+        self.silent = Queue(clock, max_silent, MAX_SILENCE_S)
+        self.stalled = Queue(clock, MAX_STALLED, MAX_STALL_S)
+        """Those that do not read their answers; the longest without a byte first."""
         self._heard: set[WebChannel] = set()
-        self._timer: Any = None
 
     def __len__(self) -> int:
-        return len(self._silent) + len(self._heard)
+        return len(self.silent) + len(self._heard)
 
     def all(self) -> list[WebChannel]:
         """Give every connection that speaks HTTP."""
-        return [*self._silent, *self._heard]
+        return [*self.silent, *self._heard]
 
     def opened(self, channel: WebChannel) -> None:
         """Note a new connection."""
         metrics.connections["http"] += 1
-        self._is_silent(channel)
+        self.silent.add(channel)
 
     def closed(self, channel: WebChannel) -> None:
         """Note that a connection is gone, or speaks something else from here on."""
-        self._silent.pop(channel, None)
+        self.silent.remove(channel)
+        self.stalled.remove(channel)
         self._heard.discard(channel)
-        if not self._silent and self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
 
     def asked(self, channel: WebChannel) -> None:
         """Note that a request is there."""
-        if self._silent.pop(channel, None) is not None:
+        if self.silent.remove(channel):
             self._heard.add(channel)
 
     def answered(self, channel: WebChannel) -> None:
-        """Note that a request was answered."""
-        if channel in self._heard:
+        """Note that a request was answered; its client is not silent while it still reads that."""
+        if channel in self._heard and channel not in self.stalled:
             self._heard.discard(channel)
-            self._is_silent(channel)
+            self.silent.add(channel)
 
-    def _is_silent(self, channel: WebChannel) -> None:
-        self._silent[channel] = self._clock.seconds()
-        if len(self._silent) > self._max_silent:
-            metrics.connections_refused["http"] += 1
-            next(iter(self._silent)).forceAbortClient()
-        if self._timer is None:
-            self._timer = self._clock.callLater(MAX_SILENCE_S, self._look)
-
-    def _look(self) -> None:
-        """End the silences that are too long."""
-        self._timer = None
-        now = self._clock.seconds()
-        for channel, since in list(self._silent.items()):
-            if since + MAX_SILENCE_S > now:
-                self._timer = self._clock.callLater(since + MAX_SILENCE_S - now, self._look)
-                return
-            channel.forceAbortClient()
+    def read(self, channel: WebChannel, is_asked: bool) -> None:
+        """Note that a client has read what was written; ``is_asked`` when more of an answer is to come."""
+        self.stalled.remove(channel)
+        if not is_asked:
+            self.answered(channel)

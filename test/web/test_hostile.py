@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 
 from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.task import deferLater
 
 from palaver.test.web.pages.case import PageCase
-from palaver.test.web.raw import Raw, connect
+from palaver.test.web.raw import Raw, connect, reactor
+from palaver.test.web.uploads import LOOKS, UploadCase
 
 HOST = b"Host: localhost\r\n"
 POST = b"POST /account/login HTTP/1.1\r\n" + HOST
@@ -157,3 +159,30 @@ class HalfOpenTests(HostileCase):
             return connection
 
         return Deferred.fromCoroutine(begun())
+
+
+class SlowReaderTests(UploadCase):
+    """Many who ask for a large file and read nothing of it."""
+
+    async def test_readers(self) -> None:
+        """So many are kept, and whoever reads gets the file."""
+        # Beyond what the system takes from us for each of them.
+        body = bytes(7_900_000)
+        get = await self.upload(body)
+        (site,) = self.palaver._door.sites
+        site.channels.stalled.most = 3
+        crowd = []
+        for _ in range(6):
+            connection = await connect(self.http_port)
+            connection.transport.pauseProducing()
+            connection.transport.write(f"GET {get} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+            crowd.append(connection)
+        for _ in range(LOOKS):
+            if len(site.channels) == 3 and len(site.channels.stalled) == 3:
+                break
+            await deferLater(reactor, 0.01)
+        self.assertEqual((len(site.channels), len(site.channels.stalled)), (3, 3))
+        self.assertEqual((await self.http("GET", get)).body, body)
+        for connection in crowd:
+            connection.transport.resumeProducing()
+            await connection.drop()

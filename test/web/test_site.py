@@ -69,13 +69,64 @@ class SilenceTests(SynchronousTestCase):
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
 
+class StallTests(SynchronousTestCase):
+    """Connections whose clients do not read what they have asked for."""
+
+    def setUp(self) -> None:
+        """Have room for three of them."""
+        self.clock = Clock()
+        self.channels: Any = Channels(self.clock)
+        self.channels.stalled.most = 3
+        self.addCleanup(metrics.reset)
+
+    def asked(self) -> Channel:
+        """Give a connection with a request, a second after the last one."""
+        self.clock.advance(1)
+        found = Channel(self.channels)
+        self.channels.asked(found)
+        return found
+
+    def test_most(self) -> None:
+        """One too many ends the one that has not read for longest; who reads goes behind the others."""
+        first, second, *others = (self.asked() for _ in range(4))
+        for one in (first, second, *others[:1]):
+            self.channels.stalled.add(one)
+        self.channels.read(first, True)
+        self.channels.stalled.add(first)
+        self.channels.stalled.add(others[1])
+        self.assertEqual([one.lost for one in (first, second, *others)], [False, True, False, False])
+
+    def test_longest(self) -> None:
+        """Whoever reads nothing for minutes is cut off."""
+        first = self.asked()
+        self.channels.stalled.add(first)
+        self.clock.advance(299)
+        self.assertFalse(first.lost)
+        self.clock.advance(1)
+        self.assertTrue(first.lost)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_end_of_an_answer(self) -> None:
+        """Who reads the end of an answer slowly is not silent; the next request is waited for then."""
+        first = self.asked()
+        self.channels.stalled.add(first)
+        self.channels.answered(first)
+        self.clock.advance(100)
+        self.assertFalse(first.lost)
+        self.channels.read(first, False)
+        self.clock.advance(59)
+        self.assertFalse(first.lost)
+        self.clock.advance(1)
+        self.assertTrue(first.lost)
+
+
 class HalfOpenTests(WebCase):
     """Requests that are begun and not ended, on real sockets."""
 
     async def test_next(self) -> None:
         """With far more of them than there is room for, the next client is served."""
         (site,) = self.palaver._door.sites or await self.first_site()
-        site.channels._max_silent = 20
+        site.channels.silent.most = 20
         strangers = Bosh(self.http_port)
         self.addCleanup(self._drop_requests, strangers)
         for _ in range(60):

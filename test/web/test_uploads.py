@@ -160,7 +160,7 @@ class PutTests(UploadCase):
         put, get = await self.slot(3)
         await self.http("GET", get)
         (site,) = self.palaver._door.sites
-        site.channels._max_silent = 20
+        site.channels.silent.most = 20
         for _ in range(60):
             wire = await self.http_wire()
             wire.transport.write(
