@@ -58,9 +58,15 @@ def members(room: Room, message: Stanza) -> set[str]:
     for node in islice(message.element.elements(*REFERENCE), MAX_MENTIONED):
         if node.getAttribute("type") == "mention":
             found.update(_at(room, _address(node.getAttribute("uri", ""))))
+    # A group may be everybody in a large room: it is looked up once.
+    groups: set[tuple[str | None, str | None]] = set()
     for node in islice(message.element.elements(*MENTION), MAX_MENTIONED):
-        if not any((child.uri, child.name) in QUIET for child in node.elements()):
-            found.update(_meant(room, node))
+        group = node.getAttribute("mentions"), node.getAttribute("uri")
+        if group in groups or any((child.uri, child.name) in QUIET for child in node.elements()):
+            continue
+        if group[0] is not None:
+            groups.add(group)
+        found.update(_meant(room, node))
     return {bare for bare in found if "@" in bare and RANK[room.affiliation(bare)] >= RANK[MEMBER]}
 
 
@@ -78,7 +84,8 @@ def _meant(room: Room, mention: domish.Element) -> Iterable[str]:
     if kind == HATS:
         return hats.of(room).wearers(mention.getAttribute("uri", ""))
     if kind == ASSOCIATIONS:
-        return room.with_affiliation(mention["mentions"].partition("#")[2])
+        wanted = mention["mentions"].partition("#")[2]
+        return (bare for bare, held in room.affiliations.items() if held.affiliation == wanted)
     return ()
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from twisted.words.xish import domish
 
+from palaver.rooms import mentions
 from palaver.rooms.hats import Hat, of
 from palaver.rooms.mentions import NS_EXPLICIT, NS_REFERENCE
 from palaver.rooms.namespaces import NS_REGISTER, NS_REGISTER_FORM
+from palaver.rooms.room import Room
 from palaver.test.house import Client
 from palaver.test.rooms.cases import ROOM, RoomCase, codes, fields, form, refusal
 from palaver.xeps.muc_hats import RoomHats
@@ -139,6 +142,22 @@ class ExplicitTests(MentionCase):
             {"mentions": "urn:example:friends"},
         ):
             self.assertEqual(self.told(explicit(**attrs)), [], attrs)
+
+    def test_repeated(self) -> None:
+        """A group that is mentioned again and again is looked up once; people beside it are heard."""
+        self.affiliate("nurse", "member")
+        self.quiet()
+        quiet = explicit("<noping/>", group="member")
+        looked: list[domish.Element] = []
+        look = mentions._meant
+
+        def note(room: Room, node: domish.Element) -> Iterable[str]:
+            looked.append(node)
+            return look(room, node)
+
+        self.patch(mentions, "_meant", note)
+        self.say(self.romeo, "x", quiet + explicit(group="member") * 5 + explicit(jid="juliet@example.org"))
+        self.assertEqual((len(looked), len(self.nurse.take()), len(self.juliet.take())), (2, 1, 1))
 
     def test_modifiers(self) -> None:
         """Who is away is not active, and nobody is disturbed against the sender's will."""
