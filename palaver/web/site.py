@@ -23,7 +23,7 @@ log = Log("web")
 # How long a body that goes into a file may make no progress.
 BODY_TIMEOUT_S = 60
 # What a request may bring where its resource says nothing of it; so much is held in memory.
-MAX_BODY_BYTES = 1024 * 1024
+MAX_BODY_BYTES = 64 * 1024
 
 _TOO_LARGE = b'{"type":"about:blank","title":"Request Entity Too Large","status":413,"detail":"Send less."}'
 TOO_LARGE = (

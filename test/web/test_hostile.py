@@ -57,6 +57,14 @@ class FramingTests(HostileCase):
                 await self.answers(CHUNKED + size + b"\r\na\r\n0\r\n\r\n" + SMUGGLED), [400], size
             )
 
+    async def test_large_bodies(self) -> None:
+        """Where nobody takes a body, no large one is read."""
+        for path in (b"/nothing", b"/", b"/.well-known/host-meta", b"/chat"):
+            head = (
+                b"POST " + path + b" HTTP/1.1\r\n" + HOST + b"Connection: close\r\nContent-Length: %d\r\n\r\n"
+            )
+            self.assertEqual(await self.answers(head % 70_000 + b"a" * 70_000), [413])
+
     async def test_trailers(self) -> None:
         """What stands behind the last chunk changes nothing of the request, nor of the next one."""
         trailer = b"1\r\na\r\n0\r\nContent-Length: 9\r\nHost: verona.example\r\n\r\n"
