@@ -90,8 +90,8 @@ class PresenceVersions(Module):
     """Gives each presence of a room a version, and tells clients what is new since the one that they have.
 
     Versions are good as long as the room is in memory; afterwards clients are told to begin anew.
-    Members who are away are shown by the nicks that they have reserved, to clients that ask for versions and
-    when their affiliation or nick changes.
+    Members who are away are shown by the nicks that they have reserved, to whoever enters without a version
+    that the room knows, and when their affiliation or nick changes.
     """
 
     Settings = PresenceVersionsSettings
@@ -147,10 +147,8 @@ class PresenceVersions(Module):
     def _greet(self, room: Room, seat: Seat, presence: Stanza) -> Greeting:
         """Tell a client that has a version what is new; one that has none, or an old one, everything."""
         version = _asked(presence)
-        if version is None:
-            return Greeting()
         log = self._log(room)
-        since = log.find(version)
+        since = log.find(version) if version else None
         sees = room.sees_jids(seat.occupant)
         if since is None:
             first = [_reset(room, log)] if version else []
@@ -177,8 +175,8 @@ class PresenceVersions(Module):
                 yield _away(room, held.nick, bare, held.affiliation, sees)
 
 
-def _asked(presence: Stanza) -> str | None:
-    """Give the version that a client says it has; "" for none yet, None when it does not say.
+def _asked(presence: Stanza) -> str:
+    """Give the version that a client says it has; "" for none.
 
     The text has it in the ``<x/>`` of muc#user, which other clients leave to rooms.
     """
@@ -187,7 +185,7 @@ def _asked(presence: Stanza) -> str | None:
         found = next(x.elements(NS_VERSIONS, "version"), None) if x is not None else None
         if found is not None:
             return str(found.getAttribute("ver", ""))
-    return None
+    return ""
 
 
 def _version(log: Log) -> bytes:

@@ -154,12 +154,14 @@ class TellingTests(VersionsCase):
         self.assertNotIn("secret", self.romeo.take()[0].toXml())
 
     def test_first(self) -> None:
-        """Who has no version yet is told of everybody, and of members who are away; no reset."""
+        """Who has no version is told of everybody, and of members who are away; there is no reset."""
         self.register(self.mercutio, "Merc")
-        told, _ = self.join(self.nurse, "Nurse", "")
-        self.assertEqual([one["from"].partition("/")[2] for one in told], ["Merc", "Romeo", "Juliet"])
-        self.assertEqual((told[0]["type"], item(told[0])["affiliation"]), ("unavailable", "member"))
-        self.assertNotIn("mercutio@", told[0].toXml())
+        for ver in ("", None):
+            told, _ = self.join(self.nurse, "Nurse", ver)
+            self.assertEqual([one["from"].partition("/")[2] for one in told], ["Merc", "Romeo", "Juliet"])
+            self.assertEqual((told[0]["type"], item(told[0])["affiliation"]), ("unavailable", "member"))
+            self.assertNotIn("mercutio@", told[0].toXml())
+            self.leave(self.nurse, "Nurse")
 
     def test_absent_member(self) -> None:
         """Who becomes a member while he is away is shown at once, with his JID to those who see JIDs."""

@@ -298,7 +298,7 @@ muc_presence_versions = ModuleMaker(
     "mod_muc_presence_versions",
     f"{_XEPS}.muc_presence_versions.PresenceVersions",
     "Whoever enters a room again is told only whose presence has changed",
-    (Xep(436, "0.2.0", "partial"),),
+    (Xep(436, "0.2.0"),),
     default=False,
 )
 muc_slow_mode = ModuleMaker(
