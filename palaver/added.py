@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred
+from twisted.internet.threads import deferToThreadPool
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from palaver import jid
 from palaver.config import Config, ConfigError
 from palaver.errors import StanzaError, StreamError
+from palaver.idling import Idling
 from palaver.interfaces import IDomains, IHost
 from palaver.log import Log
 from palaver.routing.domains import Added, Domains
@@ -33,8 +35,11 @@ class AddedDomains:
 
     def __init__(self, server: Server) -> None:
         self.domains = Domains(server.router, self._make)
+        # Makes the certificate of a domain, where none is configured.
+        self.make_certificate: Callable[[str], None] = lambda domain: None
         self._server = server
         self._stopping = False
+        self._idling = Idling(server, self.domains)
         # Removed domains whose data is being deleted.
         self._emptying: dict[str, Deferred[None]] = {}
 
@@ -44,13 +49,15 @@ class AddedDomains:
         await self.domains.load(self._server.storage)
 
     def go_on(self) -> None:
-        """Go on with what the last run of the server has not finished."""
+        """Go on with what the last run of the server has not finished, and look who is idle."""
+        self._idling.start()
         for domain in self.domains.removed():
             self._empty(domain)
 
     async def stop(self) -> None:
         """Begin nothing more, and wait for what is under way."""
         self._stopping = True
+        await self._idling.stop()
         self.domains.forget()
         for domain, emptying in list(self._emptying.items()):
             await self._server.bounded(emptying, domain)
@@ -60,6 +67,8 @@ class AddedDomains:
 
         Raises `ConfigError` when the config lacks the type of any added domain.
         """
+        # A module that is replaced takes its services back from where the router finds them.
+        self.domains.show_all()
         known = self.domains.known
         lacking = {added.host_type for added in known.values()} - {"", *config.general.host_types}
         if lacking:
@@ -93,8 +102,18 @@ class AddedDomains:
             above = above.partition(".")[2]
         if self._server.router.serves(domain) or domain in self.domains.known:
             raise StanzaError("conflict", f"{domain} is served already.")
+        await self._make_certificate(domain)
         await self.domains.put(domain, host_type, "enabled")
         log.info("domain-added", host=domain, host_type=host_type)
+
+    async def _make_certificate(self, domain: str) -> None:
+        """Have the certificate there before the first handshake, which nobody should have to wait for."""
+        reactor = self._server.reactor
+        try:
+            await deferToThreadPool(reactor, reactor.getThreadPool(), self.make_certificate, domain)
+        except OSError as error:
+            # The handshake tries again, and serves another host's certificate if it has to.
+            log.error("certificate-unusable", host=domain, error=str(error))
 
     async def disable(self, domain: str) -> None:
         """See IDomains."""
@@ -147,6 +166,7 @@ class AddedDomains:
         """Take down the host of a domain, if there is one."""
 
         async def take_down() -> None:
+            self.domains.show(domain)
             host = self._server.hosts.get(domain)
             if host is not None:
                 await self._server.remove_host(host, GONE)

@@ -164,6 +164,10 @@ class Module:
         """Undo what `start` did beyond `undo`; called before everything is taken back."""
         return None
 
+    def in_use(self) -> bool:
+        """Tell whether more is in memory than `start` finds again, so that the host may not sleep."""
+        return False
+
     def stream_feature(self, stream: Any) -> bytes | None:
         """Give what to announce in stream features now (IStreamFeature); None for nothing."""
         return None

@@ -83,6 +83,8 @@ class Server:
         self.registry.registerUtility(self.added, IDomains)
         # Ends the streams of a host that goes, those without a session too.
         self.end_streams: Callable[[Host, StreamError], None] = lambda host, error: None
+        # Gives the hosts that streams are for, those without a session too.
+        self.hosts_spoken_to: Callable[[], set[Any]] = set
         # Hosts are made, changed and taken away one after the other.
         self.changing = DeferredLock()
         # Guests who have just gone and whose data is being deleted.

@@ -90,6 +90,8 @@ class Palaver(MultiService):
         self.reactor: Any = reactor
         self.server = Server(config, reactor, accounts)
         self.server.end_streams = lambda host, error: self._end(error, lambda each: each.stream.host is host)
+        self.server.hosts_spoken_to = lambda: {each.stream.host for each in self._streams()}
+        self.server.added.make_certificate = lambda domain: self.tls.make_certificate(domain)
         self.tls: Any = None
         self.ready: Deferred[Palaver] = Deferred()
         self._ports = Ports(reactor, self._listener)
@@ -191,12 +193,16 @@ class Palaver(MultiService):
     def _connections(self) -> list[Any]:
         """Give every connection, those to other servers too."""
         outgoing = self._federation.connections() if self._federation is not None else []
-        return self._ports.connections() + self._door.connections() + outgoing
+        return self._streams() + outgoing
 
     def _end(self, error: StreamError, which: Callable[[Connection], bool]) -> None:
-        for connection in self._ports.connections() + self._door.connections():
+        for connection in self._streams():
             if which(connection):
                 connection.stream.end(error)
+
+    def _streams(self) -> list[Any]:
+        """Give the connections that have come to our ports, each with its stream."""
+        return self._ports.connections() + self._door.connections()
 
     # -- after the config ---------------------------------------------------------------------
 

@@ -50,6 +50,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("xeps",),
     (
         "plan",
+        "idling",
         "added",
         "server",
         "service",

@@ -146,6 +146,10 @@ class MultiUserChat(Module):
 
     settings: MucSettings
 
+    def in_use(self) -> bool:
+        """See Module: somebody may be in a room."""
+        return bool(self.service.rooms)
+
     def start(self) -> None:
         """Serve the domain. Raises ConfigError for one that is taken."""
         settings, host = self.settings, self.host

@@ -98,6 +98,10 @@ class MucLight(Module):
 
     settings: MucLightSettings
 
+    def in_use(self) -> bool:
+        """See Module: somebody may be in a room."""
+        return bool(self.service.rooms)
+
     def start(self) -> None:
         """Serve the domain. Raises ConfigError for one that is taken."""
         settings, host = self.settings, self.host

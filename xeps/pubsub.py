@@ -78,6 +78,10 @@ class PubSub(Module):
 
     settings: PubSubSettings
 
+    def in_use(self) -> bool:
+        """See Module: there may be subscriptions that end with somebody's presence."""
+        return bool(self.space.shared.temporary or self.space.shared.emptied)
+
     def start(self) -> None:
         """Serve the domain. Raises ConfigError for kinds and trees that there are not, or a taken domain."""
         settings, host = self.settings, self.host

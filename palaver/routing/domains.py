@@ -16,7 +16,7 @@ from zope.interface import implementer
 
 from palaver import jid
 from palaver.errors import StanzaError
-from palaver.interfaces import IService
+from palaver.interfaces import IHost, IService
 from palaver.jid import JID, InvalidJID
 from palaver.log import Log
 from palaver.routing.router import LOCAL, Router
@@ -57,6 +57,8 @@ class Domains:
         self._storage: Any = None
         # Hosts in the making, with those who wait; they get whether it was made.
         self._making: dict[str, list[Deferred[bool]]] = {}
+        # Hosts that are hidden for a moment before they are taken down: their services by domain.
+        self._hidden: dict[str, dict[str, IService]] = {}
         self._sleeping = _Sleeping(self, router)
         router.add_route(LOCAL, self.find)
 
@@ -115,6 +117,7 @@ class Domains:
 
     def wake(self, domain: str) -> Deferred[bool] | None:
         """Have the host of a domain made; gives whether that succeeded, None when it does not sleep."""
+        self.show(domain)
         if not self._sleeps(domain):
             return None
         waiting: Deferred[bool] = Deferred()
@@ -143,6 +146,40 @@ class Domains:
     def is_full(self, domain: str) -> bool:
         """Tell whether too much waits for a host in the making."""
         return len(self._making.get(domain, ())) >= MAX_WAITING
+
+    # -- going to sleep ----------------------------------------------------------------------------
+
+    def hide(self, host: IHost) -> None:
+        """Have the router find a host and its services no more, until somebody asks for one of them."""
+        services = self._router.services
+        found = {domain: service for domain, service in self._router.below(host.domain) if domain in services}
+        own = {domain for domain in found if self._above(domain) == host.domain}
+        hidden = {domain: services.pop(domain) for domain in (host.domain, *own) if domain in services}
+        self._hidden[host.domain] = hidden
+
+    def _above(self, domain: str) -> str:
+        """Give the nearest added domain or host above a domain."""
+        above = domain.partition(".")[2]
+        while above and above not in self.known and not IHost.providedBy(self._router.services.get(above)):
+            above = above.partition(".")[2]
+        return above
+
+    def is_hidden(self, domain: str) -> bool:
+        """Tell whether a host is hidden."""
+        return domain in self._hidden
+
+    def show(self, domain: str) -> None:
+        """Have a hidden host found again; nothing else."""
+        self._router.services.update(self._hidden.pop(domain, {}))
+
+    def show_all(self) -> None:
+        """Have all hidden hosts found again."""
+        for domain in list(self._hidden):
+            self.show(domain)
+
+    def forget_hidden(self, domain: str) -> None:
+        """Have a hidden host made anew by whoever asks for it: it is being taken down."""
+        del self._hidden[domain]
 
     # -- changes -----------------------------------------------------------------------------------
 

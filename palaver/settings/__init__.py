@@ -80,6 +80,12 @@ class General(Section):
         description="Names for kinds of domains that `palaver domain add` adds while the server runs; what "
         "differs for one of them stands in `host_config`.",
     )
+    domain_idle_s: float = Field(
+        default=3600,
+        ge=0,
+        description="After how long the host of a domain that was added is taken out of memory when it has no "
+        "session, no stream and no room that is open; it comes back when it is needed. 0 for never.",
+    )
     admins: list[Account] = Field(
         default=[],
         description="Bare JIDs of those who administer every host through their clients; `host_config` adds "

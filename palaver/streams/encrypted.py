@@ -26,7 +26,7 @@ FULL = (errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOBUFS)
 
 def read_whole(transport: Any) -> None:
     """Have what one read of the socket brings go on in one piece, whatever records it came in."""
-    tls = transport.protocol
+    tls: Any = transport.protocol
     if type(tls) is BufferingTLSTransport:
         tls.dataReceived = partial(_received, tls)
 
@@ -61,7 +61,7 @@ def send(transport: Any, data: bytes) -> Exception | None:
         transport.write(data)
         return None
     connection = tls._tlsConnection
-    records = []
+    records: list[bytes] = []
     for start in range(0, len(data), MAX_RECORD_BYTES):
         try:
             connection.send(data[start : start + MAX_RECORD_BYTES])
@@ -76,8 +76,9 @@ def send(transport: Any, data: bytes) -> Exception | None:
 
 def _holds_nothing(transport: Any, tls: Any) -> bool:
     """Tell whether the handshake is done, and nothing that was written before is still on its way."""
-    return (
-        type(tls) is BufferingTLSTransport
+    known = type(tls) is BufferingTLSTransport
+    return bool(
+        known
         and tls._handshakeDone
         and not (tls._aggregator._buffer or tls._appSendBuffer or tls.disconnecting)
         and not (transport.dataBuffer or transport._tempDataBuffer)

@@ -12,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any, NamedTuple
 from weakref import WeakSet
 
@@ -102,6 +103,13 @@ class TlsContexts:
         self._added: OrderedDict[tuple[bytes, str], _Context] = OrderedDict()
         # Those of outgoing connections, by the host that makes them; few hosts speak to other servers.
         self._outgoing: dict[str, SSL.Context] = {}
+
+    def make_certificate(self, domain: str) -> None:
+        """Make a certificate for a domain that would need one at its first handshake; for a thread.
+
+        Raises OSError.
+        """
+        _files(domain, self._settings)
 
     def for_server(self, domain: str | None = None, protocol: bytes = ALPN_CLIENT) -> ServerConnections:
         """Give what ``transport.startTLS`` and TLS endpoints take for incoming connections.
@@ -335,13 +343,12 @@ def _files(domain: str, settings: TlsSettings) -> CertificateFiles:
     path = settings.data_dir / name
     if not path.exists():
         settings.data_dir.mkdir(parents=True, exist_ok=True)
-        # Written aside first: half a key after a crash would stop every later start.
-        aside = path.with_suffix(".new")
-        with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        # Written aside first: half a key after a crash would stop every later start. Nobody else may read it.
+        with NamedTemporaryFile(dir=settings.data_dir, suffix=".new", delete=False) as file:
             file.write(make_self_signed(domain))
             file.flush()
             os.fsync(file.fileno())
-        aside.replace(path)
+        Path(file.name).replace(path)
     return CertificateFiles(path, path)
 
 
