@@ -80,7 +80,8 @@ def _holds_nothing(transport: Any, tls: Any) -> bool:
     return bool(
         known
         and tls._handshakeDone
-        and not (tls._aggregator._buffer or tls._appSendBuffer or tls.disconnecting)
+        # At its end Twisted has something else in the aggregator's place.
+        and not (getattr(tls._aggregator, "_buffer", True) or tls._appSendBuffer or tls.disconnecting)
         and not (transport.dataBuffer or transport._tempDataBuffer)
     )
 

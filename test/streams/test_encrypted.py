@@ -155,6 +155,18 @@ class Sending(EncryptedCase):
         self.socket.broken = True
         self.assertIsInstance(encrypted.send(self.socket, b"<lost/>"), ConnectionLost)
 
+    def test_after_the_end(self) -> None:
+        """What is written while the connection ends goes nowhere, and does no harm."""
+        self.shake()
+        errors = []
+
+        def ended(reason: Failure) -> None:
+            errors.append(encrypted.send(self.socket, b"<late/>"))
+
+        self.heard.connectionLost = ended
+        self.tls.connectionLost(Failure(ConnectionLost()))
+        self.assertEqual((errors, self.socket.sends), ([None], []))
+
 
 class Reading(EncryptedCase):
     """What comes in."""
