@@ -25,6 +25,9 @@ class RestAdminSettings(Settings):
     """Options of mod_rest_admin."""
 
     path: str = Field(default="/api/admin", pattern=r"^/[^?#]+$", description="Where it is.")
+    origins: list[str] = Field(
+        [], description="The pages whose scripts may ask, such as https://chat.example.org; * for all."
+    )
     username: str | None = Field(None, pattern="^[^:@]+$", description="A name beside those of accounts.")
     password: SecretStr | None = Field(None, min_length=8, description="Its password; both or neither.")
 
@@ -120,4 +123,5 @@ class RestAdmin(Module):
             lambda: [*ROUTES, *command_routes(host)],
             lambda request: door.who(request, basic, bearer),
             f"Palaver on {host.domain}: administrators' interface",
+            chosen.origins,
         )

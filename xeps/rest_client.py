@@ -17,6 +17,9 @@ class RestClientSettings(Settings):
     """Options of mod_rest_client."""
 
     path: str = Field(default="/api", pattern=r"^/[^?#]+$", description="Where it is.")
+    origins: list[str] = Field(
+        [], description="The pages whose scripts may ask, such as https://chat.example.org; * for all."
+    )
 
 
 class RestClient(Module):
@@ -48,4 +51,10 @@ class RestClient(Module):
             return None
 
         title = f"Palaver on {self.host.domain}: client interface"
-        return RestResource(self.host, lambda: ROUTES, lambda asked: door.who(asked, basic, bearer), title)
+        return RestResource(
+            self.host,
+            lambda: ROUTES,
+            lambda asked: door.who(asked, basic, bearer),
+            title,
+            self.settings.origins,
+        )

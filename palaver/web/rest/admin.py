@@ -29,6 +29,7 @@ from palaver.web.rest.admin_accounts import (
     speaker,
 )
 from palaver.web.rest.admin_domains import DOMAINS
+from palaver.web.rest.admin_inbox import INBOXES
 from palaver.web.rest.admin_rooms import ROOMS
 from palaver.web.rest.client import Contact, NewContact
 from palaver.web.rest.routes import Ask, Given, RestError, Route
@@ -265,6 +266,7 @@ ROUTES: tuple[Route, ...] = (
     *ACCOUNTS,
     *ROOMS,
     *DOMAINS,
+    *INBOXES,
     Route("POST", "/messages", send, "Send a message", AdminMessage, status=NO_CONTENT, writes=True),
     Route("GET", "/messages/{caller}", history, "Messages", None, AdminHistory, list[Archived]),
     Route(

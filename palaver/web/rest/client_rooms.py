@@ -275,13 +275,13 @@ def _entry(id: int, node: domish.Element) -> RoomEntry:
     return RoomEntry.model_validate({**value, "body": chat.child_text(node, "body")})
 
 
-NO_CONTENT = HTTPStatus.NO_CONTENT
+NO_CONTENT, CREATED = HTTPStatus.NO_CONTENT, HTTPStatus.CREATED
 _ID = "/rooms/{id}"
 
 ROOMS: tuple[Route, ...] = (
     Route("POST", "/rooms", create, "Make a room", RoomConfig, None, RoomId, writes=True),
     Route("GET", "/rooms", rooms, "Rooms", None, None, list[RoomLine]),
-    Route("PUT", _ID, create_as, "Make a room with this id", RoomConfig, None, RoomId, writes=True),
+    Route("PUT", _ID, create_as, "Make a room with this id", RoomConfig, None, RoomId, CREATED, True),
     Route("GET", _ID, room, "A room", None, None, RoomDetails),
     Route("PUT", f"{_ID}/config", configure, "Name a room", RoomConfig, status=NO_CONTENT, writes=True),
     Route("POST", f"{_ID}/users", take_in, "Take in", NewParticipant, status=NO_CONTENT, writes=True),

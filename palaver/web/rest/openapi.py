@@ -80,7 +80,7 @@ def _query(model: type[BaseModel] | None, schemas: dict[str, Any]) -> list[dict[
 
 def _responses(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
     success: dict[str, Any] = {"description": route.status.phrase}
-    if route.status == HTTPStatus.CREATED:
+    if route.status == HTTPStatus.CREATED and route.result is None:
         success["content"] = {"text/plain": {"schema": {"type": "string"}}}
     elif route.status != HTTPStatus.NO_CONTENT and route.result is not None:
         success["content"] = {"application/json": {"schema": _schema(route.result, schemas)}}

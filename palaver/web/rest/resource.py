@@ -20,6 +20,7 @@ from palaver.web.rest.openapi import describe
 from palaver.web.rest.routes import MAX_BODY_BYTES, Ask, Created, RestError, Route, WrongMethod, find, refused
 
 JSON = b"application/json"
+METHODS = "GET, POST, PUT, PATCH, DELETE, OPTIONS"
 HEADERS = {
     "cache-control": "no-store",
     "x-content-type-options": "nosniff",
@@ -38,13 +39,18 @@ class RestResource(Resource):
         routes: Callable[[], Sequence[Route]],
         who: Callable[[Any], Awaitable[Identity]],
         title: str,
+        origins: Sequence[str] = (),
     ) -> None:
-        """``routes`` gives those of now; ``who`` raises RestError for strangers; ``title`` is of OpenAPI."""
+        """``routes`` gives those of now; ``who`` raises RestError for strangers; ``title`` is of OpenAPI.
+
+        ``origins`` are the pages whose scripts may ask; they bring names and passwords by themselves.
+        """
         super().__init__()
         self._host = host
         self._routes = routes
         self._who = who
         self._title = title
+        self._origins = origins
 
     def max_body_bytes(self, request: Any) -> int:
         """See `palaver.web.site.WebRequest`."""
@@ -55,12 +61,24 @@ class RestResource(Resource):
         for name, value in HEADERS.items():
             request.setHeader(name, value)
         request.setHeader(b"content-type", JSON)
+        self._allow_scripts(request)
         method = request.method.decode("latin-1")
         if method == "OPTIONS":
-            request.setHeader("allow", "GET, POST, PUT, PATCH, DELETE, OPTIONS")
+            request.setHeader("allow", METHODS)
             return b""
         segments = [unquote(part.decode("latin-1"), errors="replace") for part in request.postpath]
         return respond(request, self._answer(request, "GET" if method == "HEAD" else method, segments))
+
+    def _allow_scripts(self, request: Any) -> None:
+        """Let scripts of the pages that are configured ask, and read what is answered."""
+        if not self._origins:
+            return
+        request.setHeader("vary", "origin")
+        origin = request.getHeader("origin")
+        if origin is not None and (origin in self._origins or "*" in self._origins):
+            request.setHeader("access-control-allow-origin", origin)
+            request.setHeader("access-control-allow-methods", METHODS)
+            request.setHeader("access-control-allow-headers", "authorization, content-type")
 
     async def _answer(self, request: Any, method: str, segments: list[str]) -> bytes:
         try:

@@ -218,7 +218,7 @@ class BoundsTests(AdminCase):
         self.host.admins |= {"friar@localhost"}
         self.palaver.hosts["verona.example"].admins |= {"nurse@localhost"}
         romeo, juliet = await self.entered("romeo"), await self.entered()
-        again = {"password": PASSWORD, "password-verify": PASSWORD}
+        again: dict[str, Any] = {"password": PASSWORD, "password-verify": PASSWORD}
         for name, fields in (
             ("account passwd", {"accountjid": JULIET, "password": "mine now"}),
             ("account passwd", {"accountjid": "nurse@localhost", "password": "mine now"}),

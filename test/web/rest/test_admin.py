@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from twisted.internet.defer import Deferred, gatherResults
 
 from palaver.test.web.rest.case import RestCase, basic
+from palaver.waiting import settled
 from palaver.web.rest.identity import FAILURES
 
 KEEPER = basic("keeper", "open sesame")
@@ -26,6 +27,7 @@ class AdminCase(RestCase):
     modules: ClassVar[dict[str, Any]] = {
         "mod_rest_admin": {"username": "keeper", "password": "open sesame"},
         "mod_rest_client": {},
+        "mod_inbox": {},
         "mod_register": {},
         "mod_mam": {},
     }
@@ -227,6 +229,17 @@ class RouteTests(AdminCase):
         answer = await self.assert_status(200, "POST", path, {"uses": 2})
         self.assertRegex(json.loads(answer.text)["result"]["uri"], "^xmpp:localhost[?]register;preauth=")
         await self.assert_status(400, "POST", path, {"uses": -1})
+
+    async def test_inboxes(self) -> None:
+        """The bin of one account or of all is emptied, and says how many conversations went."""
+        for path in ("/inbox/localhost/romeo/0/bin", "/inbox/localhost/30/bin"):
+            answer = await self.assert_status(200, "DELETE", path)
+            self.assertEqual(json.loads(answer.text), 0)
+        await self.assert_status(404, "DELETE", "/inbox/localhost/nobody/0/bin")
+        await self.assert_status(404, "DELETE", "/inbox/mantua.example/0/bin")
+        await self.assert_status(400, "DELETE", "/inbox/localhost/soon/bin")
+        await settled(self.palaver.hosts["localhost"].modules["mod_inbox"].detach())
+        await self.assert_status(501, "DELETE", "/inbox/localhost/0/bin")
 
     async def test_wrong_requests(self) -> None:
         """What is not JSON, is too much or is unknown is refused, and the next one is served."""

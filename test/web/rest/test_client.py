@@ -21,6 +21,37 @@ class ClientCase(RestCase):
     modules: ClassVar[dict[str, Any]] = {"mod_rest_client": {}, "mod_muc_light": {}, "mod_mam": {}}
 
 
+class OriginTests(ClientCase):
+    """Scripts of other sites."""
+
+    modules: ClassVar[dict[str, Any]] = {"mod_rest_client": {"origins": ["https://chat.example.org"]}}
+
+    async def test_origins(self) -> None:
+        """Pages that are configured may ask and read what is answered, refusals too; others may not."""
+        asks = {"Access_Control_Request_Method": "PUT", "Access_Control_Request_Headers": "authorization"}
+        for origin, allowed in (("https://chat.example.org", True), ("https://evil.example", False)):
+            for method, path, more, given, status in (
+                ("OPTIONS", "/contacts/x", asks, "", 200),
+                ("GET", "/contacts", {}, self.authorization, 200),
+                ("GET", "/contacts", {}, basic("romeo@localhost", "wrong"), 401),
+            ):
+                answer = await self.ask(method, path, None, given, Origin=origin, **more)
+                self.assertEqual(answer.status, status, answer.text)
+                head = answer.head.lower()
+                self.assertEqual(f"access-control-allow-origin: {origin}" in head, allowed)
+                self.assertEqual("access-control-allow-headers: authorization, content-type" in head, allowed)
+                self.assertIn("vary: origin", head)
+                self.assertNotIn("allow-credentials", head)
+
+    async def test_preflight(self) -> None:
+        """What a browser asks before the request needs no password."""
+        answer = await self.ask("OPTIONS", "/contacts", authorization="", Origin="https://chat.example.org")
+        self.assertEqual(answer.status, 200)
+        self.assertIn(
+            "access-control-allow-methods: get, post, put, patch, delete, options", answer.head.lower()
+        )
+
+
 class MessageTests(ClientCase):
     """Messages and contacts."""
 
@@ -105,7 +136,7 @@ class RoomTests(ClientCase):
 
     async def test_refused(self) -> None:
         """Outsiders and members may do what they may, and rooms that are not there are not there."""
-        await self.assert_status(200, "PUT", "/rooms/orchard", self.ROOM)
+        await self.assert_status(201, "PUT", "/rooms/orchard", self.ROOM)
         await self.assert_status(400, "PUT", "/rooms/orchard", self.ROOM)
         tried: tuple[tuple[str, str, Any], ...] = (
             ("GET", "/rooms/orchard", None),
