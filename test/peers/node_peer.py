@@ -22,16 +22,21 @@ Event = dict[str, Any]
 class NodePeer:
     """One account; see `palaver.test.peers.peer.Peer`."""
 
-    def __init__(self, jid: str, port: int, certificate: Path, *, password: str = PASSWORD) -> None:
+    folder = FOLDER
+
+    def __init__(
+        self, jid: str, port: int, certificate: Path, *, password: str = PASSWORD, service: str = ""
+    ) -> None:
+        """``service``: where to connect, such as ``ws://127.0.0.1:5280/xmpp-websocket`` (default: the port)."""
         self.jid = jid
         self._password = password
-        self._port = port
+        self._service = service or f"xmpp://127.0.0.1:{port}"
         self.events: list[Event] = []
         self._since = 0
         self._presence: dict[str, set[str]] = {}
         self._process = subprocess.Popen(
             ["node", "peer.mjs"],
-            cwd=installed(FOLDER),
+            cwd=installed(self.folder),
             env={**os.environ, "NODE_EXTRA_CA_CERTS": str(certificate)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -78,7 +83,7 @@ class NodePeer:
         if self._since == 0:
             local, _, domain = self.jid.partition("@")
             self._do(
-                "connect", service=f"xmpp://127.0.0.1:{self._port}",
+                "connect", service=self._service,
                 domain=domain, username=local, password=self._password,
             )  # fmt: skip
         outcome = self.expect("login", lambda event: event["event"] in ("online", "refused"), self._since)
@@ -128,9 +133,9 @@ class NodePeer:
             since,
         )
 
-    def cut(self) -> None:
-        """Lose the connection; the client comes back by itself."""
-        self._do("cut")
+    def cut(self, service: str = "") -> None:
+        """Lose the connection; the client comes back by itself, over another service if one is given."""
+        self._do("cut", service=service)
 
     def expect_disconnected(self) -> None:
         """See Peer."""

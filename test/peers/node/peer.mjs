@@ -2,7 +2,7 @@
 //
 //   {"do": "connect", "service": "xmpp://127.0.0.1:5222", "domain": …, "username": …, "password": …}
 //   {"do": "send", "to": …, "body": …}     {"do": "add", "contact": …}     {"do": "accept", "contact": …}
-//   {"do": "roster"}                        {"do": "cut"}                   {"do": "stop"}
+//   {"do": "roster"}                        {"do": "cut", "service": …}     {"do": "stop"}
 //
 // It tells {"event": "online" | "refused" | "message" | "presence" | "roster" | "error" | "offline", …}, and of logins
 // by XEP-0388 {"event": "asks", "mechanism": …, "for": […]} and {"event": "success", "with": […]}.
@@ -10,12 +10,15 @@
 import { webcrypto } from "node:crypto";
 import readline from "node:readline";
 import { client, xml } from "@xmpp/client";
+import WebSocket from "ws";
 
 const NS_ROSTER = "jabber:iq:roster";
 const NS_SASL2 = "urn:xmpp:sasl:2";
 
 // Node 18, which Debian 12 has, knows it under this name only.
 globalThis.crypto ??= webcrypto;
+// Node 22 has one of its own, which cannot be cut.
+globalThis.WebSocket = WebSocket;
 
 let xmpp;
 
@@ -76,8 +79,13 @@ const commands = {
     await xmpp.iqCaller.set(xml("query", { xmlns: NS_ROSTER }, xml("item", { jid: contact })));
     await xmpp.send(xml("presence", { to: contact, type: "subscribe" }));
   },
-  // Below the library's TLS there is a socket of Node's.
-  cut: () => xmpp.socket.socket.destroy(),
+  // Below the library's TLS there is a socket of Node's, and below its WebSocket one of the package ws.
+  cut({ service }) {
+    const below = xmpp.socket.socket;
+    if (service) xmpp.options.service = service;
+    if (below.destroy) below.destroy();
+    else below.terminate();
+  },
   accept: ({ contact }) => xmpp.send(xml("presence", { to: contact, type: "subscribed" })),
   roster,
   async stop() {
