@@ -27,7 +27,7 @@ class NodePeer:
     def __init__(
         self, jid: str, port: int, certificate: Path, *, password: str = PASSWORD, service: str = ""
     ) -> None:
-        """``service``: where to connect, such as ``ws://127.0.0.1:5280/xmpp-websocket`` (default: the port)."""
+        """``service``: an address to connect to, such as one for ws (default: the port)."""
         self.jid = jid
         self._password = password
         self._service = service or f"xmpp://127.0.0.1:{port}"

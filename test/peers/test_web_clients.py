@@ -94,7 +94,7 @@ class NodeWebSocketTests(PeerTests, WebCase):
         return NodePeer(jid, self.server.port, self.certificate, service=self.websocket, **options)
 
     def test_between_transports(self) -> None:
-        """A session that began over TCP goes on over WebSocket after a cut, and back again; nothing is lost."""
+        """A session of TCP goes on over WebSocket after a cut, and then over TCP again; nothing is lost."""
         juliet = self.enter(self.slixmpp(self.account("juliet")))
         romeo: Any = self.enter(NodePeer(self.account("romeo"), self.server.port, self.certificate))
         for number, service in enumerate((self.websocket, f"xmpp://127.0.0.1:{self.server.port}")):
