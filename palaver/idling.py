@@ -7,6 +7,7 @@ whoever asks for it meanwhile finds it again at once. Then it is taken down, as 
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
@@ -25,6 +26,9 @@ log = Log("domains")
 LOOK_EVERY_S = 60.0
 # What had begun before nobody found the host any more is done by then, with a database that answers.
 HIDDEN_S = 30.0
+
+# Hiding looks at every service; a few at once keep nobody waiting.
+MAX_AT_ONCE = 50
 
 ASLEEP = StreamError("host-gone", "Nobody has used this host for long")
 
@@ -70,10 +74,11 @@ class Idling:
             if not idle_s or not self._was_added(domain) or self._in_use(host, spoken_to):
                 continue
             since[domain] = self._since.get(domain, now)
-            if now - since[domain] >= idle_s and domain not in self._timers:
-                self._domains.hide(host)
-                self._timers[domain] = self._server.reactor.callLater(HIDDEN_S, self._take_down, domain)
         self._since = since
+        due = (domain for domain, begun in since.items() if now - begun >= idle_s)
+        for domain in list(islice((domain for domain in due if domain not in self._timers), MAX_AT_ONCE)):
+            self._domains.hide(self._server.hosts[domain])
+            self._timers[domain] = self._server.reactor.callLater(HIDDEN_S, self._take_down, domain)
 
     def _was_added(self, domain: str) -> bool:
         return domain in self._domains.known and domain not in self._server.config.hosts

@@ -26,9 +26,14 @@ FULL = (errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOBUFS)
 
 def read_whole(transport: Any) -> None:
     """Have what one read of the socket brings go on in one piece, whatever records it came in."""
-    tls: Any = transport.protocol
-    if type(tls) is BufferingTLSTransport:
+    tls = transport.protocol
+    if _is_twisteds(tls):
         tls.dataReceived = partial(_received, tls)
+
+
+def _is_twisteds(tls: Any) -> bool:
+    """Tell whether TLS is Twisted's own, whose ways are known here."""
+    return type(tls) is BufferingTLSTransport
 
 
 def _received(tls: Any, data: bytes) -> None:
@@ -76,9 +81,8 @@ def send(transport: Any, data: bytes) -> Exception | None:
 
 def _holds_nothing(transport: Any, tls: Any) -> bool:
     """Tell whether the handshake is done, and nothing that was written before is still on its way."""
-    known = type(tls) is BufferingTLSTransport
     return bool(
-        known
+        _is_twisteds(tls)
         and tls._handshakeDone
         # At its end Twisted has something else in the aggregator's place.
         and not (getattr(tls._aggregator, "_buffer", True) or tls._appSendBuffer or tls.disconnecting)
