@@ -99,6 +99,7 @@ class Palaver(MultiService):
         self._door = Door(
             self.hosts, reactor, partial(self._client_listener, tls="off"), self._component_port
         )
+        self._door.addresses = self.addresses
         self.server.registry.registerUtility(self._door, IWeb)
         self._flusher = Flusher(reactor)
         self._wheel = Wheel(reactor)

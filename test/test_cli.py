@@ -22,6 +22,7 @@ from palaver.ask import NotRunning, ask, socket_path
 from palaver.mistakes import ConfigError
 from palaver.test.commands import run_python
 from palaver.test.peers.server import ServerProcess
+from palaver.xeps.invites import NO_REGISTRATION
 
 WAIT_S = 20
 
@@ -179,7 +180,7 @@ class StoredTests(CommandCase):
     def test_invitations(self):
         """`palaver invite create` prints a link, which the list shows."""
         status, _, err = self.run_apart("invite", "create", "localhost")
-        self.assertEqual((status, err), (1, "Accounts are made by mod_register, which is off.\n"))
+        self.assertEqual((status, err), (1, f"{NO_REGISTRATION}\n"))
         Path("palaver.toml").write_text("[modules.mod_register]\nallow_registration = false\n")
         status, out, _ = self.run_apart(
             "invite", "create", "localhost", "--username", "bill", "--lifetime", "60"

@@ -34,6 +34,10 @@ WEEK_S = 7 * 86400
 # XEP-0445: whoever was let in before the end may still finish.
 GRACE_S = 86400
 CLEAN_EVERY_S = 3600.0
+NO_REGISTRATION = (
+    "Accounts are made by mod_register, which is off. A table [modules.mod_register] switches it on, "
+    "for those who are invited alone with allow_registration = false."
+)
 
 log = Log("invites")
 
@@ -133,7 +137,7 @@ class Invites(Module):
     async def _create(self, call: Call, given: NewInvite) -> Done:
         """Give an administrator a link by which somebody makes an account (XEP-0401 section 4.4)."""
         if self.host.query(IRegistration) is None:
-            raise StanzaError("not-allowed", "Accounts are made by mod_register, which is off.")
+            raise StanzaError("not-allowed", NO_REGISTRATION)
         username = check_rank(call, await self._free(given.username)) if given.username else ""
         if username and given.uses > 1:
             raise StanzaError("not-acceptable", "A name can be registered once.")

@@ -88,8 +88,8 @@ class General(Section):
     )
     admins: list[Account] = Field(
         default=[],
-        description="Bare JIDs of those who administer every host through their clients; `host_config` adds "
-        "those of one host.",
+        description="Bare JIDs of those who administer every host, in a browser (mod_admin_web), by their "
+        "clients (mod_admin_adhoc) and over REST; `host_config` adds those of one host.",
     )
     data_dir: BelowPath = Field(
         default=Path("palaver-data"),

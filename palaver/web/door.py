@@ -88,6 +88,8 @@ class Door:
         self.mounts = Mounts(hosts)
         # The sites of the ports, those that are closed by now too.
         self.sites: WeakSet[Any] = WeakSet()
+        # A text for every listener of the server, as `palaver.service.Palaver.addresses` gives them.
+        self.addresses: Callable[[], list[str]] = list
         self._reactor = reactor
         self._make_listener = make_listener
         self._make_component_port = make_component_port

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from zope.interface import Interface
+from zope.interface import Attribute, Interface
 
 
 class IWeb(Interface):
@@ -39,6 +39,10 @@ class IWeb(Interface):
 
     def shared(name, make):
         """Give what all pages of a name share, in every host and beyond every reload; made at first."""
+
+    addresses = Attribute(
+        "Gives a text for every listener of the server: kind, address, port, what it does about TLS."
+    )
 
     def client(request):
         """Give a `palaver.web.proxies.Client`: who sent a request, behind proxies that are trusted."""

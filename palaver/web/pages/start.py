@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -10,6 +11,10 @@ from twisted.web.resource import Resource
 from palaver.web.pages.html import Html, document, facts, show, tag
 from palaver.web.pages.links import CLIENTS, ILink, client_line
 from palaver.web.site import NOT_FOUND
+
+# As listeners tell of themselves: where, the port, and what is done about TLS.
+CLIENT_PORT = re.compile(r"c2s .*:(\d+) \((.*)\)")
+USUAL_PORT = "5222"
 
 NAMES = {
     "urn:xmpp:alt-connections:websocket": ("WebSocket", "ws"),
@@ -55,7 +60,7 @@ class StartPage(Resource):
         found = [
             ("Address", tag("code", f"you@{domain}")),
             ("Server", tag("code", domain)),
-            ("Port", Html("most programs find it by themselves; else <code>5222</code>")),
+            ("Port", Html(f"most programs find it by themselves; else <code>{self._port()}</code>")),
         ]
         client = self._web.client(request)
         authority = _authority(request)
@@ -64,6 +69,12 @@ class StartPage(Resource):
             address = f"{scheme}{'s' if client.secure else ''}://{authority}{path}"
             found.append((name, tag("code", address)))
         return facts(*found)
+
+    def _port(self) -> str:
+        """Give the port for clients; that for STARTTLS, which every program tries first, if there is one."""
+        found = list(filter(None, map(CLIENT_PORT.fullmatch, self._web.addresses())))
+        chosen = next((match for match in found if match[2] != "TLS"), found[0] if found else None)
+        return chosen[1] if chosen is not None else USUAL_PORT
 
 
 def _authority(request: Any) -> str:

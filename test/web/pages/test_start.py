@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, ClassVar
 
 from palaver.test.web.pages.case import PageCase
@@ -16,6 +17,12 @@ class StartTests(PageCase):
         self.assertEqual(page.status, 200)
         for said in ("<h1>localhost</h1>", "you@localhost", "ws://localhost/xmpp-websocket", "/http-bind"):
             self.assertIn(said, page.text)
+
+    async def test_port(self) -> None:
+        """The page names the port on which the server listens for clients, with STARTTLS if there is one."""
+        ports = [line for line in self.palaver.addresses() if "STARTTLS" in line]
+        (port,) = re.findall(r":(\d+) ", ports[0])
+        self.assertIn(f"else <code>{port}</code>", (await self.visitor().get("/")).text)
 
     async def test_policy(self) -> None:
         """The page loads nothing and runs no script, and no other site may frame it."""
