@@ -1,7 +1,7 @@
 """Requests of one occupant to another one (XEP-0045 section 17.4), and to oneself (XEP-0410).
 
-A request goes on from the asker's occupant JID under an id that says who asked, and whose answer it may be;
-nothing is kept of it. The answer counts only with that id, and from whom the request went to.
+A request goes on from the asker's occupant JID under an id that says which of its sessions asked, and whose
+answer it may be; nothing is kept of it. The answer counts only with that id, and from whom the request went to.
 """
 
 from __future__ import annotations
@@ -34,7 +34,10 @@ _OF_ACCOUNTS = frozenset((NS_VCARD, "http://jabber.org/protocol/pubsub"))
 
 
 class _Ticket(NamedTuple):
-    """Who asked, with which id, and who is to answer."""
+    """Who asked, with which id, and who is to answer.
+
+    Whoever is asked can read it: it has a digest of the asker's real JID (`_digest`), never the JID.
+    """
 
     asker: str
     id: str
@@ -56,7 +59,7 @@ def on(request: RoomRequest) -> Deferred[Any] | None:
     if not room.config["allow_query_users"] and not occupant.is_moderator and target is not occupant:
         raise StanzaError("not-allowed", "Clients are not asked in this room")
     to = target.bare if iq.children[0][0] in _OF_ACCOUNTS else target.shown.jid.full
-    ticket = _Ticket(request.sender.full, iq.attrs["id"], to)
+    ticket = _Ticket(_digest(room, request.sender.full), iq.attrs["id"], to)
     # The asker's session must not hear of it as if it had come from there.
     passed = iq.replace(from_=occupant.address, to=to, id=_write(ticket)).with_origin(None)
     return room.service.host.router.route(passed)
@@ -65,16 +68,18 @@ def on(request: RoomRequest) -> Deferred[Any] | None:
 def back(room: Room, iq: Stanza, to: JID, sender: JID) -> Deferred[Any] | None:
     """Pass an answer back to who asked; one that nobody has asked for means nothing."""
     ticket = _read(iq.attrs.get("id", ""))
-    asker = room.seats.get(ticket.asker) if ticket is not None else None
-    if ticket is None or asker is None or asker.occupant.nick != to.resource:
+    if ticket is None or sender.full != ticket.answerer:
         return None
-    if sender.full != ticket.answerer:
+    asking = room.occupants.get(to.resource)
+    seats = asking.seats if asking is not None else ()
+    asker = next((seat for seat in seats if _digest(room, seat.jid.full) == ticket.asker), None)
+    if asker is None:
         return None
     found = room.occupants_of(sender.bare)
     address = next((one.address for one in found if one.seat(sender.full) or not sender.resource), None)
     if address is None:
         return None
-    answer = iq.replace(from_=address, to=ticket.asker, id=ticket.id).with_origin(None)
+    answer = iq.replace(from_=address, to=asker.jid.full, id=ticket.id).with_origin(None)
     if answer.type == "error":
         answer = errors.veiled(room, answer, asker.occupant)
     return room.service.host.router.route(answer)
@@ -82,6 +87,11 @@ def back(room: Room, iq: Stanza, to: JID, sender: JID) -> Deferred[Any] | None:
 
 def _mark(data: bytes) -> bytes:
     return hmac.digest(_KEY, data, hashlib.sha256)[:MARK_BYTES]
+
+
+def _digest(room: Room, full: str) -> str:
+    """Give what tells a session of a room from its others, and nobody whose it is."""
+    return _mark(f"{room.jid.bare}\0{full}".encode()).hex()
 
 
 def _write(ticket: _Ticket) -> str:

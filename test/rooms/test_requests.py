@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 from twisted.words.xish import domish
@@ -149,7 +150,7 @@ class PassingTests(Asking):
         self.juliet.send(f"<iq type='get' id='v' to='{ROOM}/Romeo'><query xmlns='jabber:iq:version'/></iq>")
         (asked,) = self.romeo.take()
         self.assertEqual(asked["from"], f"{ROOM}/Juliet")
-        self.assertNotIn("juliet@", asked["id"])
+        self.assertNotIn(b"juliet@", base64.urlsafe_b64decode(asked["id"]))
         answer = "<query xmlns='jabber:iq:version'><name>Quill</name></query>"
         self.nurse.send(f"<iq type='result' id='{asked['id']}' to='{ROOM}/Juliet'>{answer}</iq>")
         self.romeo.send(f"<iq type='result' id='v' to='{ROOM}/Juliet'>{answer}</iq>")
@@ -157,6 +158,18 @@ class PassingTests(Asking):
         self.romeo.send(f"<iq type='result' id='{asked['id']}' to='{ROOM}/Juliet'>{answer}</iq>")
         (got,) = self.juliet.take()
         self.assertEqual((got["from"], got["id"], got["type"]), (f"{ROOM}/Romeo", "v", "result"))
+
+    def test_other_session(self) -> None:
+        """An answer goes to the session that has asked, and not to others of its nick."""
+        tablet = self.house.login("juliet", "tablet", "<presence/>")
+        self.enter(tablet, "Juliet")
+        self.quiet()
+        self.juliet.send(f"<iq type='get' id='v' to='{ROOM}/Romeo'><query xmlns='jabber:iq:version'/></iq>")
+        (asked,) = self.romeo.take()
+        tablet.take()
+        self.romeo.send(f"<iq type='result' id='{asked['id']}' to='{ROOM}/Juliet'/>")
+        self.assertEqual([one["id"] for one in self.juliet.take()], ["v"])
+        self.assertEqual(tablet.take(), [])
 
     def test_error_hides(self) -> None:
         """An error comes back without what says whose it is."""
