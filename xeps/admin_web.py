@@ -32,9 +32,9 @@ def _is_here(client: Client) -> bool:
 class AdminWeb(Module):
     """Lets administrators work in a browser.
 
-    Who they are stands in the configuration. Make an account (``palaver account create you@example.org``), name
-    it in ``admins``, of ``[general]`` for the whole server or of a ``[[host_config]]`` for one host, and let it
-    be read again (``palaver reload``). Administrators of one host see and change nothing of the others.
+    Who they are stands in the configuration. Make an account (``palaver account create you@example.org``),
+    name it in ``admins``, of ``[general]`` for the whole server or of a ``[[host_config]]`` for one host, and
+    run ``palaver reload``. Administrators of one host see and change nothing of the others.
     """
 
     Settings = AdminWebSettings
