@@ -83,8 +83,8 @@ class General(Section):
     domain_idle_s: float = Field(
         default=3600,
         ge=0,
-        description="After how long the host of a domain that was added is taken out of memory when it has no "
-        "session, no stream and no room that is open; it comes back when it is needed. 0 for never.",
+        description="After how long the host of a domain that was added is taken out of memory when it has "
+        "no session, no stream and no room that is open; it comes back when it is needed. 0 for never.",
     )
     admins: list[Account] = Field(
         default=[],
