@@ -176,7 +176,10 @@ class Queue:
         self._since[channel] = self._clock.seconds()
         if len(self._since) > self.most:
             metrics.connections_refused["http"] += 1
-            next(iter(self._since)).forceAbortClient()
+            # It is gone a turn later only, and the next one that comes in this turn is to end another one.
+            first = next(iter(self._since))
+            del self._since[first]
+            first.forceAbortClient()
         if self._timer is None:
             self._timer = self._clock.callLater(self._longest_s, self._look)
 

@@ -50,6 +50,15 @@ class SilenceTests(SynchronousTestCase):
         self.assertEqual([one.lost for one in opened], [True, True, False, False, False])
         self.assertEqual(metrics.connections_refused["http"], 2)
 
+    def test_burst(self) -> None:
+        """Many that come in one turn of the reactor end as many, though these are gone a turn later only."""
+        opened = [self.open() for _ in range(3)]
+        late: list[Channel] = []
+        self.patch(Channel, "forceAbortClient", lambda channel: late.append(channel))
+        for _ in range(3):
+            self.open()
+        self.assertEqual((late, len(self.channels)), (opened, 3))
+
     def test_heard(self) -> None:
         """Who waits for an answer is not silent, and is again behind it."""
         first = self.open()

@@ -1,4 +1,4 @@
-"""What every client may use, over BOSH and WebSocket as over TCP: carbons, CSI, acknowledgements, other configs."""
+"""What every client may use, over BOSH and WebSocket as over TCP: carbons, CSI, acknowledgements, reloads."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class FeatureTests(WebCase):
         return await bosh.until(text, await bosh.send())
 
     async def test_carbons(self) -> None:
-        """What one client of an account says and gets comes to the others too, whatever they speak (XEP-0280)."""
+        """What one client says and gets comes to the account's others, whatever they speak (XEP-0280)."""
         bosh = await self.log_in_by_bosh("romeo", "bosh")
         web = await self.log_in_by_socket("romeo", "socket")
         await bosh.until("id='c'", await bosh.send(CARBONS + PRESENCE))
