@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -32,10 +33,11 @@ from palaver.rooms.hatforms import (
     read_who,
     table,
 )
-from palaver.rooms.hats import NS_HATS, Hat, Hats, of
+from palaver.rooms.hats import Hat, Hats, of
 from palaver.rooms.hooks import Announced, Hooks, RoomRequest
-from palaver.rooms.namespaces import CONFIG_CHANGED, NS_USER, statuses
+from palaver.rooms.namespaces import CONFIG_CHANGED, NS_HATS, NS_USER, statuses
 from palaver.rooms.occupants import Occupant
+from palaver.rooms.order import Ended
 from palaver.rooms.presence import show
 from palaver.rooms.room import Room
 from palaver.rooms.store import short
@@ -180,7 +182,8 @@ class RoomHats(Module):
         for name in names:
             room = await rooms.load(name)
             if room is not None and bare in of(room).worn:
-                await room.order.take(partial(_dress, room, bare, ()))
+                with suppress(Ended):
+                    await room.order.take(partial(_dress, room, bare, ()))
 
     async def _dressed_in(self, domain: str, bare: str) -> list[str]:
         """Give the names of the stored rooms where an account wears hats."""

@@ -19,7 +19,6 @@ from palaver.rooms import mentions, owner
 from palaver.rooms.affiliations import ROLE_RANK
 from palaver.rooms.config import PREFIX, RoomField
 from palaver.rooms.events import AffiliationChanged, RoomConfigured, RoomMessage
-from palaver.rooms.hats import NS_HATS
 from palaver.rooms.hooks import PRIVATE, Announced, Hooks, RoomRequest, Said
 from palaver.rooms.mentions import (
     ASSOCIATIONS,
@@ -30,7 +29,7 @@ from palaver.rooms.mentions import (
     NS_EXPLICIT,
     kind_of,
 )
-from palaver.rooms.namespaces import NS_DELAY
+from palaver.rooms.namespaces import NS_DELAY, NS_HATS
 from palaver.rooms.room import Room
 from palaver.stanza import Stanza, make
 from palaver.storage import ids

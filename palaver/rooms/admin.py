@@ -184,11 +184,30 @@ def _affiliation_change(
     check_affiliation(_affiliation(service, room, request.sender), before, wanted)
     if wanted == OUTCAST and bare == own:
         raise StanzaError("conflict", "Nobody bans himself")
-    nick = item.getAttribute("nick") if item.getAttribute("jid") and wanted not in (NONE, OUTCAST) else None
-    if nick and room.reserved_for(nick) not in (None, bare):
+    nick = _reserved(room, item, bare) if item.getAttribute("jid") and wanted not in (NONE, OUTCAST) else None
+    asker = _asker(room, request)
+    return Change(bare, wanted, _reason(item), nick, own, asker.nick if asker is not None else "")
+
+
+def _asker(room: Room, request: RoomRequest) -> Occupant | None:
+    """Give who asks, if he is still in the room by the time of his turn."""
+    return room.occupant_of(request.sender.full)
+
+
+def _reserved(room: Room, item: domish.Element, bare: str) -> str | None:
+    """Give the nick that an item reserves for somebody; None to leave it. Raises StanzaError."""
+    given = item.getAttribute("nick")
+    if not given:
+        return None
+    try:
+        nick = jid.prepare_resource(given)
+    except InvalidJID as error:
+        raise StanzaError("jid-malformed", str(error)) from None
+    if not nick.strip() or len(nick) > room.service.limits.max_nick_chars:
+        raise StanzaError("not-acceptable", "A nick is more than spaces, and not too long")
+    if room.reserved_for(nick) not in (None, bare):
         raise StanzaError("conflict", "This nick is reserved for somebody else")
-    actor = request.occupant.nick if request.occupant is not None else ""
-    return Change(bare, wanted, _reason(item), nick, own, actor)
+    return nick
 
 
 def _target(room: Room, item: domish.Element) -> str:
@@ -226,15 +245,15 @@ def _role_change(
         raise StanzaError("item-not-found", "Nobody here has this nick")
     own = _affiliation(service, room, request.sender)
     # Admins have the rights of moderators whether they are in the room or not.
-    asker = request.occupant
+    asker = _asker(room, request)
     role = MODERATOR if RANK[own] >= RANK[ADMIN] else asker.role if asker is not None else NONE
     check_role(role, own, occupant.role, wanted, room.affiliation(occupant.bare))
     return _RoleChange(occupant, wanted, _reason(item))
 
 
 def _set_role(room: Room, request: RoomRequest, change: _RoleChange) -> None:
-    actor = request.occupant.nick if request.occupant is not None else ""
-    note = Note(reason=change.reason, by=actor)
+    asker = _asker(room, request)
+    note = Note(reason=change.reason, by=asker.nick if asker is not None else "")
     if change.occupant.nick not in room.occupants:
         return
     if change.role == NONE:

@@ -9,7 +9,15 @@ from palaver import jid
 from palaver.archive.messages import NS_STANZA_ID
 from palaver.jid import InvalidJID
 from palaver.markup import element
-from palaver.rooms.namespaces import NS_DELAY, NS_LEGACY_DELAY, NS_MUC, NS_OCCUPANT_ID, NS_USER
+from palaver.rooms.namespaces import (
+    NS_DELAY,
+    NS_HATS,
+    NS_HATS_BEFORE,
+    NS_LEGACY_DELAY,
+    NS_MUC,
+    NS_OCCUPANT_ID,
+    NS_USER,
+)
 from palaver.stanza import NS_CLIENT, Child, Stanza
 from palaver.times import stamp
 
@@ -18,8 +26,16 @@ if TYPE_CHECKING:
 
     from palaver.rooms.room import Room
 
-# Said by rooms alone, and by clients only to them.
-ALWAYS: frozenset[Child] = frozenset(((NS_MUC, "x"), (NS_USER, "x"), (NS_OCCUPANT_ID, "occupant-id")))
+# Said by rooms alone, and by clients only to them; hats under the name that clients knew before, too.
+ALWAYS: frozenset[Child] = frozenset(
+    (
+        (NS_MUC, "x"),
+        (NS_USER, "x"),
+        (NS_OCCUPANT_ID, "occupant-id"),
+        (NS_HATS, "hats"),
+        (NS_HATS_BEFORE, "hats"),
+    )
+)
 # Whose they are is in an attribute.
 ATTRIBUTED: dict[Child, str] = {
     (NS_DELAY, "delay"): "from",

@@ -60,21 +60,23 @@ def _to_nothing(
     service: Service, gone: Room | None, stanza: Stanza, to: JID, sender: JID
 ) -> Deferred[Any] | None:
     """Take a stanza for a room that is not there: whoever enters makes it. Raises StanzaError."""
+    if not _may_use(service, sender):
+        _refuse(service, stanza)
+        return None
     joins = stanza.name == "presence" and stanza.type is None and (NS_MUC, "x") in stanza.children
     if stanza.name == "iq":
         service.iqs.to_nothing(gone, stanza, to)
         return None
     if not joins:
         raise StanzaError("item-not-found", "There is no such room", type="cancel")
-    if not service.may(sender, service.access):
-        raise StanzaError("forbidden", "You may not use this service")
     creating.check_free(service, gone, sender.bare)
     room = creating.for_joiner(service, stanza, sender, to.local)
     service.rooms[to.local] = room
 
     async def make_and_enter() -> None:
         try:
-            entering.check_nick(room, to.resource, sender.bare)
+            # What is refused leaves nothing behind.
+            entering.check(room, stanza, sender, to.resource)
             await service.put_new(room, gone)
             entering.available(room, stanza, sender, to.resource)
         except BaseException:
@@ -84,9 +86,23 @@ def _to_nothing(
     return service.turn(room, stanza, make_and_enter)
 
 
+def _may_use(service: Service, sender: JID) -> bool:
+    """Tell whether a stanza's sender may use the service; who is in a room already stays a user."""
+    access = service.access
+    return access == "all" or sender.full in service.seats or service.may(sender, access)
+
+
+def _refuse(service: Service, stanza: Stanza) -> None:
+    if stanza.type not in ("error", "result", "unavailable"):
+        service.bounce(stanza, StanzaError("forbidden", "You may not use this service"))
+
+
 def _dispatch(service: Service, room: Room, stanza: Stanza, to: JID, sender: JID) -> Deferred[Any] | None:
     """Give a stanza for a room that is there to what answers it."""
     room.used_at = service.clock.seconds()
+    if not _may_use(service, sender):
+        _refuse(service, stanza)
+        return None
     if stanza.name == "iq":
         return service.iqs.to_room(room, stanza, to, sender)
     if stanza.name == "message":
@@ -98,9 +114,6 @@ def _presence(service: Service, room: Room, stanza: Stanza, to: JID, sender: JID
     kind = stanza.type
     do: Callable[[], Awaitable[object] | None]
     if kind is None:
-        if sender.full not in room.seats and not service.may(sender, service.access):
-            service.bounce(stanza, StanzaError("forbidden", "You may not use this service"))
-            return None
         do = partial(entering.available, room, stanza, sender, to.resource)
     elif kind == "unavailable":
         do = partial(leaving.unavailable, room, stanza, sender.full)
@@ -120,12 +133,15 @@ def _probed(room: Room, to: JID, sender: JID) -> None:
     asker, target = room.seats.get(sender.full), room.occupants.get(to.resource)
     if asker is None or target is None:
         return
-    versions = Versions(room, target, target.shown)
+    versions = Versions(room, target, target.shown, known=True)
     seen = versions.own(asker) if target is asker.occupant else versions.for_others(asker.occupant)
     room.send([(asker, (seen,))])
 
 
 def _to_service(service: Service, stanza: Stanza, to: JID, sender: JID) -> Deferred[Any] | None:
+    if not _may_use(service, sender):
+        _refuse(service, stanza)
+        return None
     if stanza.name == "iq":
         return service.iqs.to_service(stanza, to, sender)
     if stanza.name == "message":

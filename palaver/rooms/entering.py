@@ -12,7 +12,7 @@ from palaver.rooms import cleaning, history
 from palaver.rooms.affiliations import ADMIN, NONE, OUTCAST, OWNER, RANK, VISITOR, first_role
 from palaver.rooms.broadcast import Broadcast
 from palaver.rooms.events import NickChanged, OccupantJoined
-from palaver.rooms.limits import check_presence, check_seats
+from palaver.rooms.limits import check_presence, check_seats, check_size
 from palaver.rooms.namespaces import (
     CREATED,
     LOGGED,
@@ -37,6 +37,7 @@ def available(room: Room, presence: Stanza, sender: JID, nick: str) -> None:
             raise StanzaError("item-not-found", "You are not in this room: enter it first", type="cancel")
         _enter(room, presence, sender, nick)
         return
+    check_size(presence)
     if nick and nick != seat.occupant.nick:
         _rename(room, presence, seat, nick)
     elif joins:
@@ -54,9 +55,7 @@ def _enter(room: Room, presence: Stanza, sender: JID, nick: str) -> None:
     if presence.origin is not None and presence.origin.stream is None:
         # It has ended while the room was read.
         return
-    wanted = history.read_wanted(presence.child(NS_MUC, "x"))
-    before = _check(room, presence, sender, nick)
-    check_seats(room.service, sender)
+    wanted, before = check(room, presence, sender, nick)
     session = room.service.session_of(presence, sender)
     if before is not None:
         occupant = before
@@ -72,8 +71,19 @@ def _enter(room: Room, presence: Stanza, sender: JID, nick: str) -> None:
     room.service.events.fire(OccupantJoined(room, occupant, sender.full, before is None))
 
 
+def check(room: Room, presence: Stanza, sender: JID, nick: str) -> tuple[history.Wanted, Occupant | None]:
+    """Refuse whoever may not enter. Raises StanzaError.
+
+    Gives what he wants to be told, and the occupant whose nick this is to be another session of.
+    """
+    wanted = history.read_wanted(presence.child(NS_MUC, "x"))
+    check_size(presence)
+    before = _check(room, presence, sender, nick)
+    check_seats(room.service, sender)
+    return wanted, before
+
+
 def _check(room: Room, presence: Stanza, sender: JID, nick: str) -> Occupant | None:
-    """Refuse whoever may not enter; gives the occupant whose nick this is to be another session of."""
     held = room.held(sender.bare)
     if held.affiliation == OUTCAST:
         raise StanzaError("forbidden", "You are banned from this room")

@@ -7,13 +7,13 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from palaver.markup import element
+from palaver.rooms.namespaces import NS_HATS
 from palaver.rooms.store import short
 from palaver.storage import Batch, Document, Json
 
 if TYPE_CHECKING:
     from palaver.rooms.room import Room
 
-NS_HATS = "urn:xmpp:hats:0"
 KIND = "room-hat"
 KIND_WEARER = "room-hat-wearer"
 STATE = "hats"

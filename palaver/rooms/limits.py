@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 # Keys of the storage end at 200 characters, and a room is an owner there.
 MAX_ROOM_ID_CHARS = 190
+# What forms and orders say in one text; room names and descriptions have options of their own.
+MAX_TEXT_CHARS = 1000
+# A presence stays in memory, and goes to everybody who enters; those of clients have a few hundred bytes.
+MAX_PRESENCE_BYTES = 16_384
 # How many accounts' rates are remembered in one room.
 MAX_BUCKETS = 10_000
 
@@ -96,6 +100,12 @@ def too_fast(text: str) -> StanzaError:
     return StanzaError("resource-constraint", text, type="wait")
 
 
+def check_size(presence: Stanza) -> None:
+    """Refuse a presence that is too large to be shown to everybody. Raises StanzaError."""
+    if len(presence.inner) > MAX_PRESENCE_BYTES:
+        raise StanzaError("not-acceptable", f"Presence in a room has at most {MAX_PRESENCE_BYTES} bytes")
+
+
 def check_seats(service: Service, sender: JID) -> None:
     """Refuse a session that is in many rooms already. Raises StanzaError(resource-constraint)."""
     most = service.limits.max_user_conferences
@@ -104,9 +114,11 @@ def check_seats(service: Service, sender: JID) -> None:
 
 
 def check_texts(limits: Limits, config: Values) -> None:
-    """Refuse a configuration with a name or description that is too long. Raises StanzaError."""
-    for name, most in (("roomname", limits.max_room_name), ("roomdesc", limits.max_room_desc)):
-        if len(str(config.get(name, ""))) > most:
+    """Refuse a configuration with a text that is too long, or too many occupants. Raises StanzaError."""
+    longest = {"roomname": limits.max_room_name, "roomdesc": limits.max_room_desc}
+    for name, value in config.items():
+        most = longest.get(name, MAX_TEXT_CHARS)
+        if isinstance(value, str) and len(value) > most:
             raise StanzaError("not-acceptable", f"{name} has at most {most} characters")
     users = config.get("maxusers")
     if isinstance(users, int) and users > limits.max_users:

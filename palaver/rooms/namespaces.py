@@ -23,6 +23,8 @@ NS_CONFERENCE = "jabber:x:conference"
 NS_DELAY = "urn:xmpp:delay"
 NS_LEGACY_DELAY = "jabber:x:delay"
 NS_OCCUPANT_ID = "urn:xmpp:occupant-id:0"
+NS_HATS = "urn:xmpp:hats:0"
+NS_HATS_BEFORE = "xmpp:prosody.im/protocol/hats:1"
 NS_PING = "urn:xmpp:ping"
 NS_VCARD = "vcard-temp"
 

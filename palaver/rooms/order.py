@@ -13,6 +13,7 @@ from typing import Any, Protocol, TypeVar
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
+from palaver.errors import StanzaError
 from palaver.rooms.broadcast import Broadcast
 from palaver.routing.failures import failed
 
@@ -24,6 +25,13 @@ MODULE = "mod_muc"
 MAX_UNHEARD = 100
 # Messages that leave in one pass, each session getting all of them in one write.
 MAX_TOGETHER = 16
+
+
+class Ended(StanzaError):
+    """The room was there when somebody asked for a turn, and is not by the time of it."""
+
+    def __init__(self) -> None:
+        super().__init__("item-not-found", "This room is not there any more")
 
 
 class Utterance(Protocol):
@@ -55,7 +63,7 @@ class _Turn:
 class Order:
     """The turns of one room."""
 
-    __slots__ = ("_busy", "_flush", "_queue", "_send_all", "_works")
+    __slots__ = ("_busy", "_ended", "_flush", "_queue", "_send_all", "_works")
 
     def __init__(
         self,
@@ -70,7 +78,7 @@ class Order:
         self._flush = flush
         self._queue: deque[_Turn] = deque()
         self._works = 0
-        self._busy = False
+        self._busy = self._ended = False
 
     @property
     def is_idle(self) -> bool:
@@ -98,13 +106,19 @@ class Order:
             self._pump()
         return self._wait_for(turn)
 
+    def end(self) -> None:
+        """Hear that the room is not there any more: what waits in `take` writes nothing under its name."""
+        self._ended = True
+
     async def take(self, do: Callable[[], Awaitable[T]]) -> T:
-        """Do something in its turn; gives what it gives, or raises what it raises."""
+        """Do something in its turn; gives what it gives, or raises what it raises; Ended after `end`."""
         outcome: list[T] = []
         failures: list[Exception] = []
 
         async def attempt() -> None:
             try:
+                if self._ended:
+                    raise Ended
                 outcome.append(await do())
             except Exception as error:
                 failures.append(error)

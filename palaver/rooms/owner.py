@@ -20,7 +20,7 @@ from palaver.rooms.affiliations import ADMIN, MEMBER, OWNER, RANK
 from palaver.rooms.config import LISTS
 from palaver.rooms.events import RoomConfigured, RoomDestroyed
 from palaver.rooms.hooks import RoomRequest
-from palaver.rooms.limits import check_texts
+from palaver.rooms.limits import MAX_TEXT_CHARS, check_texts
 from palaver.rooms.namespaces import (
     CONFIG_CHANGED,
     LOGGED,
@@ -77,7 +77,13 @@ async def set(service: Service, request: RoomRequest) -> None:
     assert query is not None
     ordered = next(query.elements(NS_OWNER, "destroy"), None)
     if ordered is not None:
-        await room.order.take(partial(destroy, room, _destruction(ordered)))
+        gone = _destruction(ordered)
+
+        async def end() -> None:
+            # Another owner may have taken the room from the asker in the meantime.
+            await destroy(_room(service, request), gone)
+
+        await room.order.take(end)
         return
     form = next(query.elements(NS_DATA, "x"), None)
     if form is not None and form.getAttribute("type") == "cancel":
@@ -97,7 +103,8 @@ def _destruction(ordered: domish.Element) -> Destruction:
         alternate = jid.parse(ordered["jid"]).bare if ordered.getAttribute("jid") else ""
     except InvalidJID as error:
         raise StanzaError("jid-malformed", str(error)) from None
-    return Destruction(texts.get("reason", ""), alternate, texts.get("password", ""))
+    reason, password = (texts.get(name, "")[:MAX_TEXT_CHARS] for name in ("reason", "password"))
+    return Destruction(reason, alternate, password)
 
 
 # -- the configuration -----------------------------------------------------------------
@@ -131,7 +138,10 @@ async def configure(room: Room, given: Values, by: JID | None) -> None:
     while len(room.recent) > history.limit(room):
         room.recent.popleft()
     if changed:
-        room.service.events.fire(RoomConfigured(room, changed))
+        waiting = room.service.events.fire(RoomConfigured(room, changed))
+        if waiting is not None:
+            # What modules store of a room that stays from now on is part of it.
+            await waiting
 
 
 def _check(room: Room, config: Values, by: JID | None) -> None:
@@ -163,6 +173,7 @@ def _affiliations(room: Room, lists: Values) -> list[affiliating.Change]:
         if room.affiliation(bare) != affiliation
     ]
     affiliating.check_owner_left(room, changes)
+    affiliating.check_room_left(room, changes)
     return changes
 
 
@@ -207,11 +218,9 @@ async def destroy(room: Room, gone: Destruction, *, tombstone: bool = True) -> N
     if keeps:
         room.gone = left
         put_room(batch, room)
-    try:
-        await service.store.write(batch)
-    except BaseException:
+        # It is there until that is committed: whoever comes meanwhile has his turn behind this one.
         room.gone = {}
-        raise
+    await service.store.write(batch)
     room.gone = left
     inner = element("reason", None, escape(gone.reason)) if gone.reason else b""
     if gone.password:

@@ -1,7 +1,8 @@
 """Requests of one occupant to another one (XEP-0045 section 17.4), and to oneself (XEP-0410).
 
-A request goes on from the asker's occupant JID under an id that says which of its sessions asked, and whose
-answer it may be; nothing is kept of it. The answer counts only with that id, and from whom the request went to.
+A request goes on from the asker's occupant JID under an id that says which of its sessions asked, and
+whose answer it may be; nothing is kept of it. The answer counts only with that id, and from whom the request
+went to.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -25,6 +26,7 @@ from palaver.rooms.iqs import Answers
 from palaver.rooms.limits import Limits
 from palaver.rooms.namespaces import SHUT_DOWN
 from palaver.rooms.occupants import Seat
+from palaver.rooms.order import Ended
 from palaver.rooms.owner import Destruction
 from palaver.rooms.owner import destroy as destroy_room
 from palaver.rooms.presence import Note
@@ -142,14 +144,14 @@ class Service:
         except Exception:
             failure = Failure()
         # Somebody may have made it in the meantime.
-        room = self.rooms.get(name, room)
         if room is not None:
-            self.rooms[name] = room
+            self.rooms.setdefault(name, room)
         for waiting in self._loading.pop(name):
             if failure is not None:
                 waiting.errback(failure)
             else:
-                waiting.callback(room)
+                # Who was first may have made it, or another one in the place of what is left.
+                waiting.callback(self.rooms.get(name, room))
 
     async def _read(self, name: str) -> Room | None:
         if len(name) > limits.MAX_ROOM_ID_CHARS:
@@ -223,7 +225,8 @@ class Service:
         for name in names:
             room = await self.find(name)
             if room is not None and not room.gone:
-                await room.order.take(partial(affiliating.forget, room, bare))
+                with suppress(Ended):
+                    await room.order.take(partial(affiliating.forget, room, bare))
 
     def online(self) -> Iterable[Room]:
         """See IRooms."""
@@ -233,6 +236,7 @@ class Service:
         """Take a room out of memory."""
         if self.rooms.get(room.name) is room:
             del self.rooms[room.name]
+        room.order.end()
 
     def sweep(self) -> None:
         """Take idle rooms out of memory, and open those that nobody has configured."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from palaver.rooms.namespaces import NS_MUC
+from palaver.rooms.limits import MAX_PRESENCE_BYTES
+from palaver.rooms.namespaces import NS_HATS, NS_HATS_BEFORE, NS_MUC
 from palaver.test.rooms.cases import ROOM, SERVICE, RoomCase, codes, item, refusal
 
 
@@ -74,6 +75,8 @@ class EnterTests(RoomCase):
         """What a client says of itself is seen; what only rooms say is not taken from clients."""
         self.make((self.juliet, "Juliet"))
         forged = "<x xmlns='http://jabber.org/protocol/muc#user'><item role='moderator'/></x>"
+        for ns in (NS_HATS, NS_HATS_BEFORE):
+            forged += f"<hats xmlns='{ns}'><hat uri='urn:king' title='King'/></hats>"
         self.nurse.send(
             f"<presence to='{ROOM}/Nurse'><show>away</show>{forged}<x xmlns='{NS_MUC}'>"
             "<password>secret</password></x></presence>"
@@ -82,6 +85,17 @@ class EnterTests(RoomCase):
         self.assertEqual(str(seen.show), "away")
         self.assertEqual(item(seen)["role"], "participant")
         self.assertNotIn("secret", seen.toXml())
+        self.assertNotIn("King", seen.toXml())
+
+    def test_large(self) -> None:
+        """A presence that is too large is not kept for everybody who enters."""
+        self.make()
+        large = f"<status>{'x' * MAX_PRESENCE_BYTES}</status><x xmlns='{NS_MUC}'/>"
+        for client, nick in ((self.nurse, "Nurse"), (self.romeo, "Romeo")):
+            client.send(f"<presence to='{ROOM}/{nick}'>{large}</presence>")
+            self.assertEqual(refusal(client.take()[0]), ("modify", "not-acceptable"))
+        self.assertEqual(list(self.room.occupants), ["Romeo"])
+        self.assertNotIn(b"xx", self.room.occupants["Romeo"].shown.inner)
 
     def test_without_x(self) -> None:
         """A presence that does not say it wants to enter is refused to somebody who is not here."""
@@ -233,6 +247,39 @@ class AccessTests(RoomCase):
         self.house.host.admins = frozenset(("romeo@example.org",))
         self.make()
         self.assertEqual(codes(self.enter(self.juliet, "Juliet")[1]), ["110"])
+
+
+class StrangerTests(RoomCase):
+    """A service that is not for everybody."""
+
+    options: ClassVar[dict[str, Any]] = {"access": "admin"}
+
+    def test_refused(self) -> None:
+        """Who may not use the service neither enters its rooms nor reads, joins or makes any."""
+        self.house.host.admins = frozenset(("romeo@example.org",))
+        self.make(persistentroom="1")
+        self.say(self.romeo, "Among ourselves")
+        for kind, inner in (
+            ("set", "<query xmlns='urn:xmpp:mam:2'/>"),
+            ("get", "<query xmlns='jabber:iq:register'/>"),
+            ("get", "<query xmlns='http://jabber.org/protocol/disco#items'/>"),
+        ):
+            for to in (ROOM, SERVICE, f"other@{SERVICE}", f"{ROOM}/Romeo"):
+                answer = self.nurse.ask(f"<iq type='{kind}' id='s' to='{to}'>{inner}</iq>")
+                self.assertEqual(refusal(answer), ("auth", "forbidden"), (inner, to))
+        for room in (ROOM, f"other@{SERVICE}"):
+            self.assertEqual(self.refused(self.nurse, "Nurse", room=room), ("auth", "forbidden"))
+        self.nurse.send(f"<message to='{ROOM}/Romeo'><body>Hi</body></message>")
+        self.assertEqual(refusal(self.nurse.take()[0]), ("auth", "forbidden"))
+        self.assertEqual((list(self.service.rooms), len(self.room.occupants)), (["verona"], 1))
+
+    def test_inside(self) -> None:
+        """Who is in a room already stays a user."""
+        self.house.host.admins = frozenset(("romeo@example.org", "juliet@example.org"))
+        self.make((self.juliet, "Juliet"))
+        self.house.host.admins = frozenset()
+        self.juliet.send(f"<presence to='{ROOM}/Juliet'><show>away</show></presence>")
+        self.assertEqual([str(one.show) for one in self.romeo.take()], ["away"])
 
 
 class PresenceTests(RoomCase):

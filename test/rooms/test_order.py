@@ -6,9 +6,13 @@ from typing import Any
 
 from palaver.errors import StorageError
 from palaver.rooms import broadcast
+from palaver.rooms.namespaces import NS_ADMIN, NS_OWNER
+from palaver.rooms.store import KIND, KIND_AFFILIATION
 from palaver.test.house import now
-from palaver.test.rooms.cases import ROOM, RoomCase, bodies, codes, form, refusal
+from palaver.test.rooms.cases import ROOM, SERVICE, RoomCase, bodies, codes, form, refusal
 from palaver.test.storage.faulty import FaultyStorage
+
+DESTROY = f"<iq type='set' id='d' to='{ROOM}'><query xmlns='{NS_OWNER}'><destroy/></query></iq>"
 
 
 class OrderTests(RoomCase):
@@ -122,6 +126,97 @@ class OrderTests(RoomCase):
         self.assertEqual(self.faulty.reads.asked, before + 1)
         self.faulty.reads.go_on()
         self.assertEqual(list(self.room.occupants), ["Nurse", "Mercutio"])
+
+    def test_two_make_one(self) -> None:
+        """Two who enter a room at once that is not there yet are in one room, whose owner is the first."""
+        self.faulty.reads.stall()
+        mantua = f"mantua@{SERVICE}"
+        for client, nick in ((self.nurse, "Nurse"), (self.mercutio, "Mercutio")):
+            self.enter(client, nick, room=mantua)
+        self.faulty.reads.go_on()
+        room = self.service.rooms["mantua"]
+        self.assertEqual((room.owners(), list(room.occupants)), (["nurse@example.org"], ["Nurse"]))
+        self.assertEqual(refusal(self.mercutio.take()[0]), ("cancel", "item-not-found"))
+
+    def test_two_take_its_place(self) -> None:
+        """Two owners who enter at once where their room was destroyed are in one new room."""
+        self.affiliate("juliet", "owner")
+        self.owner(self.romeo, "set", "<destroy/>")
+        self.service.rooms.clear()
+        self.quiet()
+        self.faulty.reads.stall()
+        self.enter(self.juliet, "Juliet")
+        self.enter(self.romeo, "Romeo")
+        self.faulty.reads.go_on()
+        self.assertEqual(self.room.owners(), ["juliet@example.org"])
+        self.assertEqual(refusal(self.romeo.take()[0]), ("cancel", "item-not-found"))
+
+    def test_refused_makes_nothing(self) -> None:
+        """Who may not enter the room that he would make leaves none behind, in the storage either."""
+        self.service._defaults["persistentroom"] = True
+        for inner, room in (
+            ("<history maxstanzas='x'/>", "mantua"),
+            (f"<password>{'x' * 1001}</password>", "padua"),
+        ):
+            with self.subTest(room=room):
+                self.refused(self.nurse, "Nurse", inner, f"{room}@{SERVICE}")
+                self.assertIsNone(now(self.service.load(room)))
+
+    def test_behind_the_end(self) -> None:
+        """What waits behind the end of a room is refused, and leaves nothing of it for the next one."""
+        self.affiliate("juliet", "owner")
+        self.quiet()
+        self.plan.stall()
+        self.say(self.romeo, "Farewell")
+        self.romeo.send(DESTROY)
+        member = "<item jid='tybalt@example.org' affiliation='owner'/>"
+        self.juliet.send(f"<iq type='set' id='m' to='{ROOM}'><query xmlns='{NS_ADMIN}'>{member}</query></iq>")
+        config = form({"persistentroom": "1"})
+        self.juliet.send(f"<iq type='set' id='c' to='{ROOM}'><query xmlns='{NS_OWNER}'>{config}</query></iq>")
+        self.enter(self.nurse, "Nurse")
+        self.plan.go_on()
+        answers = {one["id"]: refusal(one) for one in self.juliet.take() if one.name == "iq"}
+        self.assertEqual(answers, dict.fromkeys("mc", ("cancel", "item-not-found")))
+        self.assertEqual(refusal(self.nurse.take()[-1]), ("cancel", "gone"))
+        kinds = (KIND, KIND_AFFILIATION)
+        (left,) = now(self.house.storage.documents.list(SERVICE, "verona", kinds))
+        self.assertIn("gone", left.value)
+
+    def test_end_fails(self) -> None:
+        """Who enters while a room is to be destroyed enters it when that fails."""
+        self.plan.stall()
+        self.romeo.send(DESTROY)
+        self.enter(self.nurse, "Nurse")
+        self.plan.fail()
+        self.assertEqual(list(self.room.occupants), ["Romeo", "Juliet", "Nurse"])
+
+    def test_moderator_no_more(self) -> None:
+        """A moderator who is removed first removes nobody."""
+        self.role("Juliet", "moderator")
+        self.enter(self.nurse, "Nurse")
+        self.quiet()
+        self.plan.stall()
+        self.say(self.romeo, "Farewell")
+        for client, nick in ((self.romeo, "Juliet"), (self.juliet, "Nurse")):
+            kick = f"<query xmlns='{NS_ADMIN}'><item nick='{nick}' role='none'/></query>"
+            client.send(f"<iq type='set' id='k' to='{ROOM}'>{kick}</iq>")
+        self.plan.go_on()
+        self.assertEqual(refusal(self.juliet.take()[-1]), ("auth", "forbidden"))
+        self.assertEqual(list(self.room.occupants), ["Romeo", "Nurse"])
+
+    def test_owner_no_more(self) -> None:
+        """Of two owners who turn on each other at once the first one wins, and the room stays."""
+        self.affiliate("juliet", "owner")
+        self.quiet()
+        self.plan.stall()
+        self.say(self.romeo, "Farewell")
+        member = "<item jid='juliet@example.org' affiliation='member'/>"
+        self.romeo.send(f"<iq type='set' id='m' to='{ROOM}'><query xmlns='{NS_ADMIN}'>{member}</query></iq>")
+        self.juliet.send(DESTROY)
+        self.plan.go_on()
+        (answer,) = [one for one in self.juliet.take() if one.name == "iq"]
+        self.assertEqual(refusal(answer), ("auth", "forbidden"))
+        self.assertEqual(len(self.room.occupants), 2)
 
     def test_ended_meanwhile(self) -> None:
         """Who has gone while a room was read is not in it."""

@@ -48,6 +48,8 @@ class ConfigTests(RoomCase):
             ({"maxusers": "-1"}, "not-acceptable"),
             ({"maxusers": "100000"}, "not-acceptable"),
             ({"roomname": "x" * 2000}, "not-acceptable"),
+            ({"lang": "x" * 2000}, "not-acceptable"),
+            ({"roomsecret": "x" * 2000}, "not-acceptable"),
             ({"passwordprotectedroom": "1"}, "not-acceptable"),
             ({"roomowners": []}, "conflict"),
             ({"roomowners": ["@"]}, "not-acceptable"),
@@ -122,6 +124,22 @@ class ConfigTests(RoomCase):
         self.assertEqual(item(self.enter(self.juliet, "Juliet")[1])["role"], "visitor")
         self.configure(moderatedroom="0")
         self.assertEqual(item(self.enter(self.nurse, "Nurse")[2])["role"], "participant")
+
+
+class LimitTests(RoomCase):
+    """How many people may be affiliated with a room."""
+
+    options: ClassVar[dict[str, Any]] = {"max_affiliations": 3}
+
+    def test_lists(self) -> None:
+        """The lists in the form make no more of them, and take nobody away when they are too long."""
+        self.make()
+        people = ["romeo@example.org", *(f"m{number}@example.org" for number in range(3))]
+        answer = self.owner(self.romeo, "set", form({"roomowners": people}))
+        self.assertEqual(refusal(answer), ("wait", "resource-constraint"))
+        self.assertEqual(self.room.owners(), ["romeo@example.org"])
+        self.configure(roomowners=people[:3])
+        self.assertEqual(len(self.room.affiliations), 3)
 
 
 class DefaultTests(RoomCase):

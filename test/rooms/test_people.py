@@ -181,6 +181,9 @@ class AffiliationTests(RoomCase):
             ("<item jid='@' affiliation='member'/>", "jid-malformed"),
             ("<item jid='a@example.org' affiliation='prince'/>", "bad-request"),
             ("<item affiliation='member'/>", "item-not-found"),
+            ("<item jid='a@example.org' affiliation='member' nick='&#x378;'/>", "jid-malformed"),
+            ("<item jid='a@example.org' affiliation='member' nick='%s'/>" % ("x" * 257), "not-acceptable"),
+            ("<item jid='a@example.org' affiliation='member' nick='  '/>", "not-acceptable"),
         ):
             self.assertEqual(refusal(self.admin(self.romeo, "set", inner))[1], condition, inner)
 

@@ -10,7 +10,8 @@ from palaver.commands.typed import NS_COMMANDS
 from palaver.events import AccountDeleted
 from palaver.jid import parse
 from palaver.rooms.hatforms import NS_HATS_COMMANDS
-from palaver.rooms.hats import KIND, KIND_WEARER, NS_HATS
+from palaver.rooms.hats import KIND, KIND_WEARER
+from palaver.rooms.namespaces import NS_HATS
 from palaver.test.house import Client, now
 from palaver.test.rooms.cases import ROOM, SERVICE, RoomCase, codes, fields, form, refusal
 from palaver.test.storage.faulty import FaultyStorage
