@@ -20,7 +20,8 @@ from palaver.markup import element
 from palaver.modules import SELF, Module, Settings, iq, phase
 from palaver.muclight import store as light
 from palaver.muclight.hooks import Affiliated, Hooks, Said
-from palaver.rooms.affiliations import NONE, OUTCAST
+from palaver.rooms.affiliations import ADMIN, NONE, OUTCAST, RANK
+from palaver.rooms.room import Room
 from palaver.routing.pipeline import FROM_CLIENT, HANDLED, SENT, Handled
 from palaver.routing.sessions import Session
 from palaver.stanza import NS_CLIENT, Stanza
@@ -164,12 +165,15 @@ class SmartMarkers(Module):
         return _standing([one for one in of_members if one.value["to"] == peer.bare])
 
     async def _members(self, own: JID, room: JID) -> set[str]:
-        """Give who belongs to a room of this server; nobody for who does not belong to it himself."""
+        """Give who belongs to a room of this server; nobody for who does not belong to it himself.
+
+        Markers say whose they are: where real JIDs are hidden they are for those alone who see them anyway.
+        """
         rooms = self.host.query(IRooms)
         members: set[str] = set()
         if rooms is not None and rooms.domain == room.domain:
             found = await rooms.load(room.local)
-            if found is not None:
+            if found is not None and _sees_jids(found, own):
                 members = {seat.jid.bare for seat in found.seats.values()}
                 for bare, held in found.affiliations.items():
                     (members.discard if held.affiliation in (NONE, OUTCAST) else members.add)(bare)
@@ -177,6 +181,12 @@ class SmartMarkers(Module):
             stored = await light.Store(self.host.storage, room.domain).load(room.local)
             members = set(stored[1]) if stored is not None else set()
         return members if own.bare in members else set()
+
+
+def _sees_jids(room: Room, own: JID) -> bool:
+    occupant = room.occupant_of(own.full)
+    is_moderator = occupant is not None and occupant.is_moderator
+    return room.is_open or is_moderator or RANK[room.affiliation(own.bare)] >= RANK[ADMIN]
 
 
 def _standing(documents: Iterable[Document]) -> list[Document]:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from palaver.archive.stanzaids import from_text
 from palaver.markup import element, escape
 from palaver.stanza import NS_FORWARD
 from palaver.storage import Batch, Document, Entry, Json, LogQuery, ids
@@ -135,13 +136,18 @@ class Conversations:
         return entries
 
     async def find(self, local: str, peer: str, message_id: str) -> int | None:
-        """Give the archive's id of a message that is unread, or the last one, by the id that it bears."""
-        for entry in await self._unread(local, peer):
-            if entry.payload == message_id.encode():
-                found: int = entry.id
-                return found
+        """Give the archive's id of a message that is unread, or the last one, by an id that it bears.
+
+        That is the archive's, by which rooms' messages are marked (XEP-0333 section 4.3), or its sender's.
+        """
+        given, archived = message_id.encode(), from_text(message_id)
+        known = [(entry.id, entry.payload) for entry in await self._unread(local, peer)]
         held = await self._held(local, peer, (KIND, KIND_SENT))
-        return next((last.rank for last in held.values() if last.value["id"] == message_id), None)
+        known += [(last.rank, last.value["id"].encode()) for last in held.values()]
+        # Another member may have chosen an id that is the archive's of somebody's message.
+        if any(id == archived for id, _ in known):
+            return archived
+        return next((id for id, own in known if own == given), None)
 
     async def read_up_to(self, local: str, peer: str, id: int) -> None:
         """Count messages of a peer as read up to an id; what was read further stays read."""

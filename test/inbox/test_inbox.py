@@ -493,6 +493,28 @@ class MucTests(InboxCase):
     modules = (Inbox, MultiUserChat)
     options: ClassVar[dict[str, Any]] = {"groupchat": ["muc"]}
 
+    def test_marked(self) -> None:
+        """Markers name messages by the ids that the room gives; who reads a part has the rest unread."""
+        room = "verona@muc.example.org"
+        join = "<x xmlns='http://jabber.org/protocol/muc'/>"
+        form = f"<x xmlns='{DATA}' type='submit'/>"
+        self.juliet.send(f"<presence to='{room}/Juliet'>{join}</presence>")
+        owner = "http://jabber.org/protocol/muc#owner"
+        self.juliet.ask(f"<iq type='set' id='o' to='{room}'><query xmlns='{owner}'>{form}</query></iq>")
+        item = f"<item affiliation='member' jid='{bare('romeo')}'/>"
+        admin = "http://jabber.org/protocol/muc#admin"
+        self.juliet.ask(f"<iq type='set' id='a' to='{room}'><query xmlns='{admin}'>{item}</query></iq>")
+        self.romeo.send(f"<presence to='{room}/Romeo'>{join}</presence>")
+        self.romeo.take()
+        for id in ("m1", "m2", "m3"):
+            self.say(self.juliet, room, id, kind="groupchat")
+        given = [one for one in self.romeo.take() if one.body is not None]
+        ids = [next(one.elements("urn:xmpp:sid:0", "stanza-id"))["id"] for one in given]
+        for id, left in (("f" * 16, 3), (ids[0], 2), (ids[2], 0), (ids[0], 0)):
+            marker = f"<displayed xmlns='{MARKERS}' id='{id}'/>"
+            self.say(self.romeo, room, "k", marker, kind="groupchat")
+            self.assertEqual(self.unread(self.romeo), {"verona": left}, id)
+
     def test_affiliated(self) -> None:
         """Who is affiliated gets what is said, there or not; an outcast and a stranger do not."""
         room = "verona@muc.example.org"

@@ -102,7 +102,7 @@ class MarkerTests(SynchronousTestCase):
             self.assertEqual(self.ask(client, f"peer='{ROOM}'"), [("romeo", "m3")])
 
     def test_room(self) -> None:
-        """Who is in a room, or belongs to it, sees the markers there."""
+        """Who is in a room, or belongs to it, sees the markers there, if he sees whose they are anyway."""
         self.enter()
         for client in (self.juliet, self.romeo):
             join = "<x xmlns='http://jabber.org/protocol/muc'/>"
@@ -112,5 +112,13 @@ class MarkerTests(SynchronousTestCase):
                 form = f"<query xmlns='{owner}'><x xmlns='jabber:x:data' type='submit'/></query>"
                 client.send(f"<iq type='set' id='o' to='{MUC_ROOM}'>{form}</iq>")
         self.mark(self.juliet, MUC_ROOM, "m1", kind="groupchat")
-        self.assertEqual(self.ask(self.romeo, f"peer='{MUC_ROOM}'"), [("juliet", "m1")])
+        self.mark(self.romeo, MUC_ROOM, "m2", kind="groupchat")
+        both = [("juliet", "m1"), ("romeo", "m2")]
+        self.assertEqual(self.ask(self.romeo, f"peer='{MUC_ROOM}'"), both[1:])
+        self.assertEqual(self.ask(self.juliet, f"peer='{MUC_ROOM}'"), both)
+        var = "<field var='muc#roomconfig_whois'><value>anyone</value></field>"
+        type = "<field var='FORM_TYPE'><value>http://jabber.org/protocol/muc#roomconfig</value></field>"
+        form = f"<query xmlns='{owner}'><x xmlns='jabber:x:data' type='submit'>{type}{var}</x></query>"
+        self.juliet.send(f"<iq type='set' id='o' to='{MUC_ROOM}'>{form}</iq>")
+        self.assertEqual(self.ask(self.romeo, f"peer='{MUC_ROOM}'"), both)
         self.assertEqual(self.ask(self.nurse, f"peer='{MUC_ROOM}'"), [])
