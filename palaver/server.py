@@ -5,18 +5,17 @@ from __future__ import annotations
 import hmac
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredLock
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
-from twisted.python.reflect import namedAny
 from zope.interface.registry import Components
 
-from palaver import jid
 from palaver.added import AddedDomains
 from palaver.auth.guests import is_guest
 from palaver.auth.methods import AccountsMaker, accounts_for, authenticator_for, server_secret
+from palaver.beside import Beside, Undo
 from palaver.cluster.registry import MemoryRegistry
 from palaver.config import Config, ConfigError
 from palaver.errors import StreamError
@@ -27,10 +26,9 @@ from palaver.plan import HostPlan, Plan
 from palaver.routing.host import Host
 from palaver.routing.lifecycle import forget_guest
 from palaver.routing.rosters import ROSTER_KINDS, StoredRosters
-from palaver.routing.router import ROUTES, Router
-from palaver.settings import Auth, Component
+from palaver.routing.router import Router
+from palaver.settings import Auth
 from palaver.storage.open import open_storage
-from palaver.streams.components.directory import Directory
 from palaver.waiting import settled
 from palaver.web.interfaces import IDataFolder
 
@@ -41,16 +39,6 @@ STOP_S = 10.0
 
 GONE = StreamError("host-gone", "This host is served no longer")
 DOWN = StreamError("system-shutdown", "The server is going down")
-
-Undo = list[Callable[[], Any]]
-"""What has been done, as functions that take it back; each may give an awaitable."""
-
-
-class _Hosted(NamedTuple):
-    """Handlers that run; ``table`` is None for those that the application has started itself."""
-
-    table: Component | None
-    service: Any
 
 
 class Server:
@@ -72,12 +60,8 @@ class Server:
         self._accounts = accounts
         self._secret = b""
         self._auth: dict[str, tuple[Auth, bool]] = {}
-        self._components: dict[str, _Hosted] = {}
-        # Those of other programs.
-        self.components = Directory(self.router)
-        self.registry.registerUtility(self.components, IComponents)
-        # Routes of somebody's own by what the configuration calls them, and what takes them back.
-        self._routes: dict[str, Callable[[], None]] = {}
+        self.beside = Beside(self.router, reactor)
+        self.registry.registerUtility(self.beside.components, IComponents)
         # Domains that are added while the server runs.
         self.added = AddedDomains(self)
         self.registry.registerUtility(self.added, IDomains)
@@ -119,8 +103,7 @@ class Server:
         await self.changing.run(lambda: Deferred.fromCoroutine(self._stop()))
 
     async def _stop(self) -> None:
-        for domain in list(self._components):
-            self._stop_component(domain)
+        self.beside.stop()
         for host in reversed(list(self.hosts.values())):
             await self.remove_host(host, DOWN)
         self._auth.clear()
@@ -136,20 +119,18 @@ class Server:
         await self.changing.run(lambda: Deferred.fromCoroutine(self._apply(config)))
 
     async def _apply(self, config: Config) -> None:
-        components = {d: hosted.table for d, hosted in self._components.items() if hosted.table}
-        plan = Plan(config, components, self.added.hosts(config))
+        plan = Plan(config, self.beside.tables(), self.added.hosts(config))
         undo: Undo = []
         try:
-            self._stop_components(plan, undo)
-            self._release_components(config, undo)
+            self.beside.release(plan, config, undo)
             for domain, host_plan in plan.hosts.items():
                 host = self.hosts.get(domain) or self._add_host(domain, undo)
                 self._configure_host(host, config, undo, host_plan.host_type)
                 await self._apply_modules(host, host_plan, undo)
-            self._start_components(plan, undo)
-            self._arrange_routes(config, undo)
+            self.beside.start(plan, undo)
+            self.beside.arrange(config, self.config, undo)
             # The last step that can fail, which then has changed nothing.
-            self._configure_components(config)
+            self.beside.configure(config)
         except BaseException:
             for take_back in reversed(undo):
                 await self._take_back(take_back)
@@ -160,8 +141,7 @@ class Server:
         ordered = {domain: self.hosts[domain] for domain in plan.hosts}
         self.hosts.clear()
         self.hosts.update(ordered)
-        for name in [name for name in self._routes if name not in config.general.routing_modules]:
-            self._remove_route(name)
+        self.beside.forget_routes(config)
         self.config = config
 
     @staticmethod
@@ -334,79 +314,12 @@ class Server:
         except Exception:
             log.failure("stop-failed", Failure(), name=name)
 
-    # -- Wokkel handlers -------------------------------------------------------------------
-
-    def _stop_components(self, plan: Plan, undo: Undo) -> None:
-        for domain in plan.gone_components:
-            hosted = self._components[domain]
-            self._stop_component(domain)
-            undo.append(partial(self._start_component, domain, hosted))
-
-    def _start_components(self, plan: Plan, undo: Undo) -> None:
-        for domain, (table, handlers) in plan.new_components.items():
-            try:
-                self._start_component(domain, _Hosted(table, self._service(domain, handlers)))
-            except Exception as error:
-                log.failure("not-started", Failure(), component=domain)
-                raise ConfigError(f"{domain}: its handlers cannot start: {error!r}") from error
-            undo.append(partial(self._stop_component, domain))
-
-    def _service(self, domain: str, handlers: Any) -> Any:
-        # wokkel's imports cost a tenth of a second, which a server without components need not spend.
-        from palaver.routing.hosted import HandlerService
-
-        return HandlerService(self.router, domain, handlers, self.reactor)
-
-    def _start_component(self, domain: str, hosted: _Hosted) -> None:
-        hosted.service.start()
-        self._components[domain] = hosted
-        self.components.connected(domain)
-
-    def _stop_component(self, domain: str) -> None:
-        self._components.pop(domain).service.stop()
-        self.components.gone(domain)
-
-    # -- other programs' components, and routes ------------------------------------------------
-
-    def _release_components(self, config: Config, undo: Undo) -> None:
-        """Take away what is another program's domain no longer: a host or a handler may be there now."""
-        old = self.components.tables
-        wanted = config.components()
-        undo.append(partial(self.components.configure, old))
-        self.components.configure({d: table for d, table in old.items() if wanted.get(d) == table})
-
-    def _configure_components(self, config: Config) -> None:
-        tables = {d: table for d, table in config.components().items() if table.secret is not None}
-        try:
-            self.components.configure(tables)
-        except ValueError as error:
-            raise ConfigError(str(error)) from None
-
-    def _arrange_routes(self, config: Config, undo: Undo) -> None:
-        """Have the router ask in the order of the config; raises `ConfigError` for a route that is none."""
-        wanted = [name for name in config.general.routing_modules if name not in ROUTES]
-        for name in wanted:
-            if name not in self._routes:
-                try:
-                    route = namedAny(name.replace(":", "."))(self.router)
-                except Exception as error:
-                    raise ConfigError(f"general.routing_modules: {name}: {error!r}") from error
-                self._routes[name] = self.router.add_route(name, route)
-                undo.append(partial(self._remove_route, name))
-        undo.append(partial(self.router.arrange, self.config.general.routing_modules))
-        self.router.arrange(config.general.routing_modules)
-
-    def _remove_route(self, name: str) -> None:
-        self._routes.pop(name)()
-
     def host_handlers(self, domain: str, handlers: Any) -> Callable[[], None]:
         """Run Wokkel handlers on a domain of their own, until the server stops; gives what ends it before.
 
         ``handlers``: an XMPPHandler, or several. Raises ValueError for a domain that is served already.
         """
-        domain = jid.prepare_domain(domain)
-        self._start_component(domain, _Hosted(None, self._service(domain, handlers)))
-        return partial(self._stop_component, domain)
+        return self.beside.host(domain, handlers)
 
     def dialback_secret(self) -> str:
         """Give the secret of dialback keys (XEP-0220), which others of this server's domains may not know."""

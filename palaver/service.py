@@ -250,7 +250,7 @@ class Palaver(MultiService):
             table, "component", self._component_settings(table), self.reactor, self._flusher, self._wheel,
             self._admission, self.tls,
             lambda connection: ComponentStream(
-                connection, self.server.components, port.table, port.settings
+                connection, self.server.beside.components, port.table, port.settings
             ),
         )  # fmt: skip
         return port

@@ -52,6 +52,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "plan",
         "idling",
         "added",
+        "beside",
         "server",
         "service",
         "admin",
