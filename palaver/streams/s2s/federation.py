@@ -203,8 +203,7 @@ class Federation:
 
     def unreachable(self, link: Link, error: StanzaError) -> None:
         """Note that a link has no stream; its domain is let alone for a while, each time for longer."""
-        if self._links.get((link.local, link.remote)) is link:
-            del self._links[link.local, link.remote]
+        self.unwanted(link)
         before = self._let_alone.pop(link.remote, None)
         delay = FIRST_RETRY_DELAY_S if before is None else before.delay * 2
         delay = min(delay, self.settings.max_retry_delay)
@@ -216,6 +215,11 @@ class Federation:
             "s2s-failed", remote=link.remote, local=link.local, condition=error.condition, text=error.text
         )
 
+    def unwanted(self, link: Link) -> None:
+        """Forget a link, for which nothing waits."""
+        if self._links.get((link.local, link.remote)) is link:
+            del self._links[link.local, link.remote]
+
     # -- for streams --------------------------------------------------------------------------------
 
     def began(self, stream: ServerStream) -> ServerStream:
@@ -226,7 +230,12 @@ class Federation:
     def carries(self, stream: IncomingStream) -> None:
         """Note that a peer is known; where it wants that, what is for it goes over its own stream."""
         if stream.bidi and stream.local is not None and stream.remote in stream.inbound.domains:
-            self._carry((stream.local, stream.remote), stream)
+            pair = (stream.local, stream.remote)
+            self._carry(pair, stream)
+            link = self._links.get(pair)
+            if link is not None and self.routes.get(pair) is stream:
+                # What is sent from here on would overtake it.
+                link.send_waiting(stream)
 
     def _carry(self, pair: Pair, stream: ServerStream) -> None:
         if pair not in self.routes and stream.is_open:
@@ -267,7 +276,7 @@ class Federation:
         """Make no more streams, send back what waits, and end every stream."""
         self._stopping = True
         for link in list(self._links.values()):
-            if link.waits:
+            if link.connects:
                 link.deadline_passed()
         for stream in list(self._streams):
             stream.end(error)

@@ -8,7 +8,8 @@ import secrets
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.python.failure import Failure
 
 from palaver import metrics
 from palaver.errors import NS_STANZAS, StanzaError, StreamError
@@ -58,12 +59,14 @@ class IncomingStream(ServerStream):
         self._offers_external = False
         self._attempts = 0
         # The domains whose keys are being looked at.
-        self._asked: set[tuple[str, str]] = set()
+        self._asked: dict[tuple[str, str], Deferred[None]] = {}
         # Proved by SASL; the stream is still to begin anew.
         self._external = False
 
     def ended(self, unacked: list[Stanza], error: StreamError | None) -> None:
-        """See ServerStream."""
+        """See ServerStream; whether a key was good matters to nobody any more."""
+        for asking in list(self._asked.values()):
+            asking.cancel()
         self.federation.lost(self, unacked)
 
     # -- headers ---------------------------------------------------------------------------
@@ -132,7 +135,8 @@ class IncomingStream(ServerStream):
             if required:
                 return self._encode(parts)
         if not self.inbound.domains:
-            self._offers_external = self.secure and self.remote is not None and self.fault is None
+            named = self.remote is not None and self.local is not None
+            self._offers_external = self.secure and named and self.fault is None
             if self._offers_external:
                 name = element("mechanism", None, b"EXTERNAL")
                 parts.append(element("mechanisms", NS_SASL, name))
@@ -154,7 +158,8 @@ class IncomingStream(ServerStream):
     # -- TLS, SASL, bidi, stream management -------------------------------------------------------
 
     def _tls_wanted(self, stanza: Stanza) -> None:
-        if self.secure or self.inbound.domains or not self.federation.policy.offers_tls:
+        begun = self.inbound.domains or self._asked
+        if self.secure or begun or not self.federation.policy.offers_tls:
             self.write(element("failure", NS_TLS))
             raise StreamError("policy-violation", "There is no TLS to start here")
         # Whoever asks in the clear may be somebody else.
@@ -182,7 +187,7 @@ class IncomingStream(ServerStream):
             raise _Refused("invalid-mechanism")
         if not self.secure:
             raise _Refused("encryption-required")
-        if self.inbound.domains or self.remote is None:
+        if self.inbound.domains or self.remote is None or self.local is None:
             raise _Refused("not-authorized")
         text = stanza.text
         if not text:
@@ -226,11 +231,18 @@ class IncomingStream(ServerStream):
         if refusal is not None:
             self.write(dialback.answer("result", local, remote, refusal))
             return
-        if self.remote is None:
-            self.remote, self.local = remote, local
-        self._asked.add(pair)
-        asking = Deferred.fromCoroutine(self._look_at(remote, local, stanza.text))
-        asking.addErrback(lambda failure: failed("s2s", failure))
+        if self.remote is None or self.local is None:
+            self.remote, self.local = self.remote or remote, local
+        # The answer may be there at once.
+        begin: Deferred[None] = Deferred()
+        begin.addCallback(lambda _: Deferred.fromCoroutine(self._look_at(remote, local, stanza.text)))
+        self._asked[pair] = begin
+        begin.addErrback(self._not_looked_at)
+        begin.callback(None)
+
+    def _not_looked_at(self, failure: Failure) -> None:
+        if failure.check(CancelledError) is None:
+            failed("s2s", failure)
 
     def _refusal(self, remote: str, local: str) -> StanzaError | None:
         """Say why a key is not looked at; raises `StreamError` when nobody else depends on the stream."""
@@ -262,10 +274,7 @@ class IncomingStream(ServerStream):
             outcome = await self.federation.check(local, remote, self.id, key)
         except StanzaError as error:
             outcome = error
-        self._asked.discard((remote, local))
-        if not self.is_open:
-            log.info("too-late", remote=remote, local=local, address=self.address)
-            return
+        del self._asked[remote, local]
         if outcome is True:
             self._proved(remote, "dialback")
         # Before anything that we send over the stream ourselves.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
@@ -16,6 +16,7 @@ from palaver.streams.s2s.outgoing import OutgoingStream, Unreachable, timed_out
 
 if TYPE_CHECKING:
     from palaver.streams.s2s.federation import Federation
+    from palaver.streams.s2s.stream import ServerStream
 
 log = Log("s2s")
 
@@ -24,12 +25,6 @@ STANZA_BYTES = 1024
 
 FULL = StanzaError("resource-constraint", "Too much waits for the other server")
 TIMED_OUT = StanzaError("remote-server-timeout", "The other server does not answer")
-
-
-class _Check(NamedTuple):
-    stream_id: str
-    key: str
-    answer: Deferred[bool]
 
 
 class Link:
@@ -48,7 +43,8 @@ class Link:
         self.stream: OutgoingStream | None = None
         self._waiting: list[Stanza] = []
         self._size = 0
-        self._checks: list[_Check] = []
+        # Questions about keys; each gets the stream to be asked over.
+        self._checks: list[Deferred[Any]] = []
         self._attempt: Deferred[Any] | None = None
         # True while it waits for its turn to connect.
         self._queued = False
@@ -61,6 +57,11 @@ class Link:
     def waits(self) -> bool:
         """True while something waits."""
         return bool(self._waiting or self._checks)
+
+    @property
+    def connects(self) -> bool:
+        """True while a stream is being made, or to be made."""
+        return self._queued or self._attempt is not None
 
     # -- what is to go there ------------------------------------------------------------
 
@@ -79,17 +80,24 @@ class Link:
         """Ask the other server whether a key is its; fails with `Unreachable`."""
         if self.stream is not None and self.stream.is_open and self.stream.open_for_dialback:
             return self.stream.check(self.local, stream_id, key)
-        answer: Deferred[bool] = Deferred()
-        self._checks.append(_Check(stream_id, key, answer))
+        waiting: Deferred[Any] = Deferred(self._check_cancelled)
+        self._checks.append(waiting)
+        waiting.addCallback(lambda stream: stream.check(self.local, stream_id, key))
         self._begin()
-        return answer
+        return waiting
+
+    def _check_cancelled(self, cancelled: Deferred[Any]) -> None:
+        self._checks = [waiting for waiting in self._checks if waiting is not cancelled]
+        if self._queued and not self.waits:
+            self._queued = False
+            self._federation.wheel.forget(self)
+            self._federation.unwanted(self)
 
     def send_checks(self) -> None:
         """Ask what waits to be asked; the stream is open for that."""
         checks, self._checks = self._checks, []
         for check in checks:
-            assert self.stream is not None
-            self.stream.check(self.local, check.stream_id, check.key).chainDeferred(check.answer)
+            check.callback(self.stream)
 
     # -- a stream for it ----------------------------------------------------------------------
 
@@ -131,6 +139,10 @@ class Link:
         self._federation.wheel.forget(self)
         self._federation.reached(self, stream)
         self.send_checks()
+        self.send_waiting(stream)
+
+    def send_waiting(self, stream: ServerStream) -> None:
+        """Send what waits over a stream, before anything else that is for the same server."""
         for stanza in self._take_waiting():
             stream.outbound.send(stanza)
 
@@ -171,7 +183,7 @@ class Link:
         federation.unreachable(self, error)
         checks, self._checks = self._checks, []
         for check in checks:
-            check.answer.errback(timed_out("The other server cannot be asked"))
+            check.errback(timed_out("The other server cannot be asked"))
         for stanza in self._take_waiting():
             federation.router.bounce(stanza, error)
 

@@ -37,6 +37,10 @@ if TYPE_CHECKING:
 
 log = Log("s2s")
 
+_FEATURES = ((NS_STREAM, "features"),)
+_TLS_ANSWERS = ((NS_TLS, "proceed"), (NS_TLS, "failure"))
+_SASL_ANSWERS = ((NS_SASL, "success"), (NS_SASL, "failure"))
+
 
 class Unreachable(Exception):
     """No stream comes about; ``error`` is for whoever has sent something, and names no domain."""
@@ -74,6 +78,8 @@ class OutgoingStream(ServerStream):
         self.takes_more = False
         self._direct = direct
         self._external = False
+        # What the peer may send as the next step, as named in `steps`.
+        self._next: tuple[tuple[str, str], ...] = ()
         self._offers_dialback = False
         # Domains of ours whose keys the peer has, until it answers.
         self._shown: dict[str, Deferred[None]] = {}
@@ -116,22 +122,32 @@ class OutgoingStream(ServerStream):
         if not self.id:
             raise StreamError("undefined-condition", "The stream has no id")
         self.state = State.OPEN
+        self._next = _FEATURES
         if not has_version(header):
             # From before there were features; dialback was all there was.
             if self.federation.policy.needs_tls(self.remote) and not self.secure:
                 raise StreamError("policy-violation", "TLS is demanded")
+            self._next = ()
             self._offers_dialback = NS_DIALBACK in header.prefixes.values()
             self._dial_back()
+
+    def _step(self, stanza: Stanza) -> None:
+        """Note that the peer has taken the next step; raises `StreamError` when it is none."""
+        if (stanza.ns, stanza.name) not in self._next:
+            raise StreamError("unsupported-stanza-type", f"<{stanza.name}/> does not belong here")
+        self._next = ()
 
     # -- features ------------------------------------------------------------------------------
 
     def _features(self, stanza: Stanza) -> None:
         """Take the next step that the peer offers."""
+        self._step(stanza)
         policy = self.federation.policy
         if not self.secure and policy.offers_tls:
             if stanza.has(NS_TLS, "starttls") or policy.needs_tls(self.remote):
                 # It is tried even where somebody on the way may have taken the offer away.
                 self.write(element("starttls", NS_TLS))
+                self._next = _TLS_ANSWERS
                 return
         elif not self.secure and policy.needs_tls(self.remote):
             raise StreamError("policy-violation", "TLS is demanded")
@@ -145,6 +161,7 @@ class OutgoingStream(ServerStream):
         if self.secure and "EXTERNAL" in _mechanisms(stanza):
             identity = base64.b64encode(self.local.encode())
             self.write(element("auth", NS_SASL, identity, mechanism="EXTERNAL"))
+            self._next = _SASL_ANSWERS
         else:
             self._dial_back()
 
@@ -159,20 +176,21 @@ class OutgoingStream(ServerStream):
             self.outbound.max_bytes = int(size)
 
     def _proceed(self, stanza: Stanza) -> None:
-        if self.secure:
-            raise StreamError("policy-violation", "TLS is there already")
+        self._step(stanza)
         self.start_tls()
 
     def _no_tls(self, stanza: Stanza) -> None:
         raise StreamError("policy-violation", "TLS is demanded")
 
     def _logged_in(self, stanza: Stanza) -> None:
+        self._step(stanza)
         self._external = True
         self.restart()
         self._write_header()
 
     def _not_logged_in(self, stanza: Stanza) -> None:
         """Show by DNS who we are when our certificate does not do."""
+        self._step(stanza)
         self._dial_back()
 
     # -- dialback --------------------------------------------------------------------------------
@@ -218,7 +236,12 @@ class OutgoingStream(ServerStream):
         asked = self._checks.get((stream_id, local))
         if asked is not None:
             asked.errback(timed_out("The same was asked again"))
-        waiting = self._checks[stream_id, local] = Deferred()
+
+        def forget(cancelled: Deferred[bool]) -> None:
+            if self._checks.get((stream_id, local)) is cancelled:
+                del self._checks[stream_id, local]
+
+        waiting = self._checks[stream_id, local] = Deferred(forget)
         self.write(dialback.verify(local, self.remote, stream_id, key))
         return waiting
 
@@ -261,15 +284,17 @@ class OutgoingStream(ServerStream):
         self.federation.may_check(self)
 
     def _managed(self, stanza: Stanza) -> None:
-        self.inbound.received = Received()
+        if self.outbound.managed and self.inbound.received is None:
+            self.inbound.received = Received()
 
     def _not_managed(self, stanza: Stanza) -> None:
-        self.outbound.close()
+        if self.inbound.received is None:
+            self.outbound.close()
 
     def fell_silent(self, quiet: float) -> float | None:
         """See ServerStream; one over which nothing is sent any more is closed."""
         idle: float = self.connection.factory.settings.idle_s
-        if self.was_used() or self._checks or self._shown:
+        if self.was_used() or self._checks or not all(shown.called for shown in self._shown.values()):
             return idle
         log.info("s2s-idle", remote=self.remote, local=self.local)
         self.end()
