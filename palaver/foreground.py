@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import gc
 import os
-import re
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -22,6 +21,7 @@ from palaver.config import Config, ConfigError
 from palaver.errors import StorageError
 from palaver.interfaces import IProcess
 from palaver.jid import parse
+from palaver.web.addresses import pages
 
 if TYPE_CHECKING:
     from palaver.routing.host import Host
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 # What is in flight under load is more than Python's 700: it would be looked through again and again.
 GC_THRESHOLD = 20_000
 
-HTTP_PORT = re.compile(r"http (\S+):(\d+) \((.*)\)")
-LOOPBACK = ("127.0.0.1", "[::1]")
 # Names in one line.
 MAX_ADMINS = 5
 
@@ -179,19 +177,6 @@ def administration(address: str, domain: str, admins: list[str], file: str) -> s
         f'{address}, for nobody yet: palaver account create {you}, then admins = ["{you}"] below [general] '
         f"in {file or 'the configuration'}, then palaver reload"
     )
-
-
-def pages(addresses: Iterable[str], host: str) -> list[str]:
-    """Give what to open in a browser, from the texts that `Palaver.addresses` gives.
-
-    ``host`` is the name of a port that other machines reach too.
-    """
-    found = []
-    for match in filter(None, map(HTTP_PORT.fullmatch, addresses)):
-        interface, port, note = match.groups()
-        scheme = "https" if note == "TLS" else "http"
-        found.append(f"{scheme}://{'localhost' if interface in LOOPBACK else host}:{port}/")
-    return found
 
 
 def _explain(failure: Failure) -> int:

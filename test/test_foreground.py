@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from palaver.foreground import administration, pages
+from palaver.foreground import administration
+from palaver.web.addresses import pages
 
 
 class PagesTests(SynchronousTestCase):

@@ -19,6 +19,7 @@ from palaver.mistakes import ConfigError
 from palaver.modules import Module, Settings, command, every, on
 from palaver.storage import Document
 from palaver.waiting import settled
+from palaver.web.addresses import LOCAL, local_url
 from palaver.web.interfaces import IDataFolder, IWeb
 from palaver.web.uploads.command import SlotGiven, SlotWanted
 from palaver.web.uploads.disk import Disk
@@ -28,8 +29,6 @@ from palaver.web.uploads.stored import PAGE, Uploads
 
 log = Log("uploads")
 
-# The one host whose address is known without being configured: that of `make run`.
-LOCAL, LOCAL_URL = "localhost", "http://localhost:5280"
 SWEEP_S = 60
 # A disk or a bucket that fails so often is asked again by the next sweep.
 MAX_FAILURES = 3
@@ -72,7 +71,7 @@ class HttpUploadSettings(Settings):
         None,
         pattern=r"^https?://[^/?#\s]+$",
         description="Where browsers reach this server under the host's name, such as https://example.org; "
-        f"without it nothing is offered, but for the host localhost, which is at {LOCAL_URL}.",
+        "without it nothing is offered, but for the host localhost, which is at its port on this machine.",
     )
     path: str = Field("/upload", pattern=r"^/[^?#\s]+$", description="Where files are.")
     folder: str = Field("uploads", min_length=1, description="Where they are on the disk, below data_dir.")
@@ -121,9 +120,6 @@ class HttpUpload(Module):
         self._place: Any = self._bucket() if settings.s3 is not None else self._disk()
         if self._place is None:
             return None
-        # How messages name what is here.
-        address = re.escape(f"{self._place.url}/")
-        self._find_ids = re.compile(f"{address}([0-9a-f]{{{2 * settings.token_bytes}}})/").findall
         try:
             domain = jid.prepare_domain(settings.host.replace("@HOST@", host.domain))
             self._service = UploadService(host, domain, self.name, self._rules(), self._make)
@@ -148,15 +144,25 @@ class HttpUpload(Module):
             await settled(place.stop())
             await self._sweeping.acquire()
 
+    def _find_ids(self, text: str) -> list[str]:
+        """Give the ids of files that a text names."""
+        address = re.escape(f"{self._place.url}/")
+        return re.findall(f"{address}([0-9a-f]{{{2 * self.settings.token_bytes}}})/", text)
+
     def _disk(self) -> Disk | None:
         """Give the folder, when browsers can reach this server."""
         host, settings = self.host, self.settings
-        base = settings.base_url or (LOCAL_URL if host.domain == LOCAL else None)
-        data_folder = host.query(IDataFolder)
-        if base is None or data_folder is None or host.query(IWeb) is None:
+        base, data_folder, web = settings.base_url, host.query(IDataFolder), host.query(IWeb)
+        if data_folder is None or web is None or (base is None and host.domain != LOCAL):
             return None
+        path = settings.path.rstrip("/")
         folder = Path(data_folder) / settings.folder / host.domain
-        return Disk(folder, f"{base}{settings.path.rstrip('/')}", self._uploads, self._slots, host.clock)
+
+        def where() -> str:
+            # The port is known once it is open.
+            return f"{base or local_url(web)}{path}"
+
+        return Disk(folder, where, self._uploads, self._slots, host.clock)
 
     def _bucket(self) -> Any:
         # An HTTP client needs memory, which a server without a bucket need not spend.

@@ -14,12 +14,10 @@ from pydantic import Field
 from palaver.auth.registration import Stranger
 from palaver.interfaces import IRegistration
 from palaver.modules import Module, Settings
+from palaver.web.addresses import LOCAL, local_url
 from palaver.web.interfaces import IInvitePages, IWeb
 from palaver.web.pages.links import Link, add
 from palaver.web.proxies import Client
-
-# The one host whose address is known without being configured: that of `make run`.
-LOCAL, LOCAL_URL = "localhost", "http://localhost:5280"
 
 
 class InvitesPageSettings(Settings):
@@ -29,7 +27,7 @@ class InvitesPageSettings(Settings):
         default=None,
         pattern=r"^https?://[^/?#\s]+$",
         description="Where browsers reach this server, such as https://chat.example.org; without it "
-        f"invitations name no page, but for the host localhost, which is at {LOCAL_URL}.",
+        "invitations name no page, but for the host localhost, which is at its port on this machine.",
     )
     path: str = Field(
         default="/invite",
@@ -64,9 +62,10 @@ class InvitesPage(Module):
 
     def address(self, token: str) -> str | None:
         """See IInvitePages."""
-        base = self.settings.public_url or (LOCAL_URL if self.host.domain == LOCAL else None)
-        if base is None or self.host.query(IWeb) is None:
+        base, web = self.settings.public_url, self.host.query(IWeb)
+        if web is None or (base is None and self.host.domain != LOCAL):
             return None
+        base = base or local_url(web)
         return f"{base}{self.settings.path.rstrip('/')}/{quote(token)}"
 
     def _is_open(self, client: Client) -> bool:

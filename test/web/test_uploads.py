@@ -95,7 +95,7 @@ class SlotTests(UploadCase):
         done = await run(type="text/plain")
         put, get = done.said.removeprefix("PutURL: ").split("\nGetURL: ")
         self.assertEqual((done.result.put, done.result.get), (put, get))
-        target = put.removeprefix("http://localhost:5280")
+        target = put.removeprefix(f"http://localhost:{self.http_port}")
         self.assertEqual((await self.put(target, b"abc", "text/plain")).status, 201)
         self.assertEqual((await self.http("GET", urlsplit(get).path)).body, b"abc")
         self.assertEqual((await self.module._uploads.used())["romeo"], 3)
@@ -305,7 +305,7 @@ class GoneTests(UploadCase):
             self.assertEqual((await self.http("GET", get)).status, 200)
             to = f"{to}@localhost"
             wire.send(
-                f"<message to='{to}' id='m' type='chat'><body>http://localhost:5280{get}</body></message>"
+                f"<message to='{to}' id='m' type='chat'><body>http://localhost:{self.http_port}{get}</body></message>"
             )
             wire.send(
                 f"<message to='{to}' id='r' type='chat'><retract xmlns='urn:xmpp:message-retract:1' id='m'/>"

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import Any
 
 from twisted.web.resource import Resource
 
+from palaver.web.addresses import client_port
 from palaver.web.pages.html import Html, document, facts, show, tag
 from palaver.web.pages.links import CLIENTS, ILink, client_line
 from palaver.web.site import NOT_FOUND
-
-# As listeners tell of themselves: where, the port, and what is done about TLS.
-CLIENT_PORT = re.compile(r"c2s .*:(\d+) \((.*)\)")
-USUAL_PORT = "5222"
 
 NAMES = {
     "urn:xmpp:alt-connections:websocket": ("WebSocket", "ws"),
@@ -56,11 +52,11 @@ class StartPage(Resource):
         yield tag("section", tag("h2", "Programs"), facts(*map(client_line, CLIENTS)))
 
     def _connecting(self, request: Any) -> Html:
-        domain = self._host.domain
+        domain, port = self._host.domain, client_port(self._web.addresses())
         found = [
             ("Address", tag("code", f"you@{domain}")),
             ("Server", tag("code", domain)),
-            ("Port", Html(f"most programs find it by themselves; else <code>{self._port()}</code>")),
+            ("Port", Html(f"most programs find it by themselves; else <code>{port}</code>")),
         ]
         client = self._web.client(request)
         authority = _authority(request)
@@ -69,12 +65,6 @@ class StartPage(Resource):
             address = f"{scheme}{'s' if client.secure else ''}://{authority}{path}"
             found.append((name, tag("code", address)))
         return facts(*found)
-
-    def _port(self) -> str:
-        """Give the port for clients; that for STARTTLS, which every program tries first, if there is one."""
-        found = list(filter(None, map(CLIENT_PORT.fullmatch, self._web.addresses())))
-        chosen = next((match for match in found if match[2] != "TLS"), found[0] if found else None)
-        return chosen[1] if chosen is not None else USUAL_PORT
 
 
 def _authority(request: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -18,12 +19,19 @@ class Disk:
     # Where documents say that their file is: here, when they say nothing.
     place = ""
 
-    def __init__(self, folder: Path, url: str, uploads: Uploads, slots: Slots, clock: Any) -> None:
-        """``url`` is where the page is for others, without a slash at its end."""
-        self.url = url
+    def __init__(
+        self, folder: Path, where: Callable[[], str], uploads: Uploads, slots: Slots, clock: Any
+    ) -> None:
+        """``where`` gives where the page is for others, without a slash at its end."""
+        self._where = where
         self._uploads = uploads
         self._slots = slots
         self._folder = Folder(folder, clock)
+
+    @property
+    def url(self) -> str:
+        """Where the page is for others."""
+        return self._where()
 
     def start(self) -> Any:
         """Make the folder, and remove what is half done; gives a Deferred, which fails with OSError."""

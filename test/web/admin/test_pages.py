@@ -250,7 +250,7 @@ class InvitationTests(AdminCase):
         made = await self.run_command(juliet, "invite create", username="tybalt")
         link = re.search(r"preauth=([\w-]+)", made)
         assert link is not None
-        self.assertIn('href="http://localhost:5280/invite/', made)
+        self.assertIn(f'href="http://localhost:{self.http_port}/invite/', made)
         text = await self.page(juliet, "/localhost/invitations")
         self.assertIn("tybalt", text)
         self.assertNotIn(link[1], text)

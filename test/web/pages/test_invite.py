@@ -26,7 +26,7 @@ class InviteCase(PageCase):
         uri, landing = done.result.model_dump()["uri"], done.result.model_dump()["landing_url"]
         found = re.search(r"preauth=([\w-]+)", uri)
         assert found is not None
-        self.assertEqual(landing, f"http://localhost:5280/invite/{found[1]}")
+        self.assertEqual(landing, f"http://localhost:{self.http_port}/invite/{found[1]}")
         return found[1]
 
 
