@@ -80,6 +80,8 @@ listen:
     port: {component}
     ip: "{address}"
     module: ejabberd_service
+    tls: true
+    certfile: "{dir}/both.pem"
     hosts:
       relay.{domain}:
         password: load-secret
