@@ -117,7 +117,7 @@ class WebSocketTests(ConverseCase):
         browser.expect("you@localhost")
         browser.picture("start")
         browser.open(self.address + landing[1])
-        browser.expect("invites you")
+        browser.expect("You are invited")
         browser.picture("invitation")
         browser.click("a.button")
         browser.type("#username", "juliet")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
@@ -14,10 +15,9 @@ from palaver.interfaces import IInvites, IRegistration
 from palaver.invites import Invite
 from palaver.jid import MAX_PART_BYTES
 from palaver.throttle import Throttle, parse_address
-from palaver.times import stamp
 from palaver.web.interfaces import IWeb
 from palaver.web.pages.html import Html, document, facts, field, refusal, show, tag, void
-from palaver.web.pages.links import CLIENTS, client_line
+from palaver.web.pages.links import CLIENTS, client_line, links_section
 from palaver.web.pages.respond import MAX_FORM_BYTES, Forms, given, respond
 from palaver.web.site import NOT_FOUND
 
@@ -93,9 +93,7 @@ class InvitePage(_TokenPage):
 
     def _page(self, token: str, invite: Invite) -> bytes:
         domain, uri = self.host.domain, invite.uri(self.host.domain, token)
-        who = invite.inviter or domain
-        purpose = f"to be a contact of theirs on {domain}" if invite.subscribe else f"to {domain}"
-        parts = [tag("h1", f"{who} invites you"), tag("p", f"{who} invites you {purpose}.")]
+        parts = _greeting(invite, domain)
         steps = [tag("li", "Install a program from the list below.")]
         steps.append(tag("li", "Open the invitation in it: ", tag("a", uri, href=uri), "."))
         parts.append(tag("section", tag("h2", "With a program"), tag("ol", *steps)))
@@ -104,7 +102,7 @@ class InvitePage(_TokenPage):
             link = tag("a", "Make an account", href=address, class_="button")
             parts.append(tag("section", tag("h2", "In this browser"), link))
         parts.append(tag("section", tag("h2", "Programs"), _clients()))
-        parts.append(tag("p", f"The invitation counts until {stamp(invite.expires)}.", class_="soft"))
+        parts.append(tag("p", f"The invitation counts until {_day(invite.expires)}.", class_="soft"))
         return document(f"Invitation to {domain}", *parts)
 
 
@@ -152,7 +150,7 @@ class RegisterPage(_TokenPage):
         except StanzaError as error:
             status = STATUS.get(error.condition, HTTPStatus.BAD_REQUEST)
             return self._form(request, invite, status, error.text or "That is not possible.")
-        return show(request, self._welcome(account), HTTPStatus.CREATED)
+        return show(request, self._welcome(request, account), HTTPStatus.CREATED)
 
     async def _admitted(self, request: Any) -> Invite | None:
         """Give the invitation, None where none is needed. Raises StanzaError for who has none that counts."""
@@ -195,7 +193,7 @@ class RegisterPage(_TokenPage):
         title = f"An account on {domain}"
         return show(request, document(title, tag("h1", title), said, tag("section", form)), status)
 
-    def _welcome(self, account: str) -> bytes:
+    def _welcome(self, request: Any, account: str) -> bytes:
         domain = self.host.domain
         told = facts(("Address", tag("code", account)), ("Server", tag("code", domain)))
         return document(
@@ -203,6 +201,7 @@ class RegisterPage(_TokenPage):
             tag("h1", "Welcome"),
             tag("section", tag("h2", "Your account is there"), told),
             tag("section", tag("h2", "Log in with one of these"), _clients()),
+            links_section(self.host, self.web.client(request)),
         )
 
 
@@ -211,6 +210,22 @@ def token_of(request: Any) -> str:
     segments = request.prepath[request.found.depth :]
     text: str = segments[0].decode("ascii", "replace") if segments else ""
     return text if len(text) <= MAX_TOKEN_CHARS else ""
+
+
+def _greeting(invite: Invite, domain: str) -> list[Html]:
+    """Say who invites, and to what; invitations of the operator name nobody."""
+    if not invite.inviter:
+        return [
+            tag("h1", f"You are invited to {domain}"),
+            tag("p", "Have an account there, and chat with anybody."),
+        ]
+    purpose = f"to be a contact of theirs on {domain}" if invite.subscribe else f"to {domain}"
+    return [tag("h1", f"{invite.inviter} invites you"), tag("p", f"{invite.inviter} invites you {purpose}.")]
+
+
+def _day(at: float) -> str:
+    """Give a time as people read it."""
+    return f"{datetime.fromtimestamp(at, UTC):%d %B %Y, %H:%M} UTC"
 
 
 def _clients() -> Html:

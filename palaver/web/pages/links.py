@@ -31,6 +31,17 @@ def add(host: Any, link: Link) -> Callable[[], object]:
     return lambda: host.registry.unregisterUtility(link, ILink, link.path)
 
 
+def links_section(host: Any, client: Client) -> Html:
+    """Give what of a host somebody may look at, under a heading; nothing where there is nothing."""
+    found = sorted(link for _, link in host.registry.getUtilitiesFor(ILink))
+    lines = [
+        tag("li", tag("a", one.name, href=one.path), f": {one.purpose}")
+        for one in found
+        if one.concerns(client)
+    ]
+    return tag("section", tag("h2", "On this server"), tag("ul", *lines)) if lines else Html()
+
+
 # Programs that can do what this server can, maintained and free; the platform first.
 CLIENTS = (
     ("Android", "Conversations", "https://conversations.im/"),

@@ -9,7 +9,7 @@ from twisted.web.resource import Resource
 
 from palaver.web.addresses import client_port
 from palaver.web.pages.html import Html, document, facts, show, tag
-from palaver.web.pages.links import CLIENTS, ILink, client_line
+from palaver.web.pages.links import CLIENTS, client_line, links_section
 from palaver.web.site import NOT_FOUND
 
 NAMES = {
@@ -43,11 +43,7 @@ class StartPage(Resource):
             yield tag("p", self._about)
         else:
             yield tag("p", "Chat with anybody, from any program that speaks XMPP. Here is how to connect.")
-        client = self._web.client(request)
-        found = sorted(link for _, link in self._host.registry.getUtilitiesFor(ILink))
-        links = [link for link in found if link.concerns(client)]
-        if links:
-            yield tag("section", tag("h2", "On this server"), tag("ul", *map(_line, links)))
+        yield links_section(self._host, self._web.client(request))
         yield tag("section", tag("h2", "With a program of yours"), self._connecting(request))
         yield tag("section", tag("h2", "Programs"), facts(*map(client_line, CLIENTS)))
 
@@ -71,7 +67,3 @@ def _authority(request: Any) -> str:
     """Give host and port as the browser has written them; shown to nobody else."""
     given: str = request.getHeader("host") or request.getRequestHostname().decode("latin-1")
     return given.strip()
-
-
-def _line(link: Any) -> Html:
-    return tag("li", tag("a", link.name, href=link.path), f": {link.purpose}")

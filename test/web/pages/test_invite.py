@@ -43,6 +43,13 @@ class LandingTests(InviteCase):
         self.assertIn(f'href="/register/{token}"', page.text)
         self.assertIn("no-store", page.head)
 
+    async def test_operator(self) -> None:
+        """The operator's invitation names the server, and until when it counts as people read it."""
+        token = await self.token()
+        page = await self.visitor().get(f"/invite/{token}")
+        self.assertIn("<h1>You are invited to localhost</h1>", page.text)
+        self.assertRegex(page.text, r"counts until \d\d [A-Z][a-z]+ \d{4}, \d\d:\d\d UTC\.")
+
     async def test_unknown(self) -> None:
         """A link that nobody made, or that is too long or not text, says so and nothing else."""
         for token in ("guess", "x" * 1000, "%ff%fe", "%3Cscript%3E", ""):
@@ -77,6 +84,7 @@ class RegisterTests(InviteCase):
         token = await self.token("invite contact", "romeo@localhost")
         page = await self.visitor().fill_in(f"/register/{token}", **self.FIELDS)
         self.assertEqual(page.status, 201, page.text)
+        self.assertIn('href="/account"', page.text)
         self.assertIn("benvolio@localhost", page.text)
         wire = await self.connect()
         await wire.log_in("benvolio@localhost/web", "peace")
