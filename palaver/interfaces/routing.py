@@ -25,6 +25,9 @@ class IFederation(IService):
     def streams(domain):
         """Give (domain, palaver.streams.s2s.stream.ServerStream) for every stream over which a host sends."""
 
+    def is_ours(domain):
+        """Let nobody elsewhere speak for a domain that is served here from now on."""
+
 
 class IHost(IService):
     """A virtual host: accounts, modules and their routes."""

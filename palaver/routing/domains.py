@@ -61,6 +61,7 @@ class Domains:
         self._hidden: dict[str, dict[str, IService]] = {}
         self._sleeping = _Sleeping(self, router)
         router.add_route(LOCAL, self.find)
+        router.is_reserved = self.known.__contains__
 
     async def load(self, storage: Any) -> None:
         """Read the names. Raises StorageError."""
@@ -188,6 +189,8 @@ class Domains:
         value = {"host_type": host_type, "state": state}
         await self._storage.write(Batch().put(HOST, OWNER, KIND, domain, value))
         self.known[domain] = Added(host_type, state)
+        if state == "enabled":
+            self._router.claim(domain)
 
     async def drop(self, domain: str) -> None:
         """Take a domain out. Raises StorageError."""

@@ -14,7 +14,7 @@ from zope.interface import implementer
 
 from palaver import jid
 from palaver.errors import StanzaError
-from palaver.interfaces import IHost, IService
+from palaver.interfaces import IFederation, IHost, IService
 from palaver.jid import JID, InvalidJID
 from palaver.stanza import Stanza
 
@@ -54,6 +54,8 @@ class Router:
         # Services that are below every host, by what stands in front of the host's domain.
         self.subdomains: dict[str, Any] = {}
         self._routes: dict[str, Route] = {COMPONENT: self._below_host, S2S: lambda domain: self.remote}
+        # Tells of domains that are not in the table and no component's all the same.
+        self.is_reserved: Callable[[str], bool] = lambda domain: False
         self._first: tuple[Route, ...] = ()
         # All that are asked, and those of them that serve a domain here.
         self._order: tuple[Route, ...] = ()
@@ -69,7 +71,19 @@ class Router:
         if domain in self.services:
             raise ValueError(f"{domain} is served already")
         self.services[domain] = service
-        return lambda: self.services.pop(domain, None)
+        self.claim(domain)
+
+        def remove() -> None:
+            # A host that was hidden may have taken it back meanwhile.
+            if self.services.get(domain) is service:
+                del self.services[domain]
+
+        return remove
+
+    def claim(self, domain: str) -> None:
+        """Note that a domain is served here from now on: other servers may have spoken for it."""
+        if IFederation.providedBy(self.remote):
+            self.remote.is_ours(domain)
 
     def add_subdomain(self, prefix: str, service: IService) -> Callable[[], object]:
         """Add a service for the domains with a prefix before that of any host; gives what takes it back.

@@ -158,6 +158,22 @@ class OthersTests(Case):
         self.romeo.send("<iq id='1' type='get' to='example.org'><ping xmlns='urn:xmpp:ping'/></iq>")
         self.assertEqual(self.heard(), [("iq", "example.org")])
 
+    def test_sleeping_host(self) -> None:
+        """Neither is that of a host that was added and sleeps, or is disabled."""
+        self.gates.router.is_reserved = {"school.example"}.__contains__
+        gateway = self.gates.open(secret="all")
+        self.assertEqual(condition(gateway.connect("school.example", "all")), "conflict")
+        self.assertNotIn("school.example", self.gates.router.services)
+
+    def test_taken_back(self) -> None:
+        """Whoever has the domain when a component goes keeps it."""
+        gateway = self.gates.open(secret="all")
+        gateway.connect("icq.example.org", "all")
+        host = self.gates.router.services["example.org"]
+        self.gates.router.services["icq.example.org"] = host
+        gateway.send("</stream:stream>")
+        self.assertIs(self.gates.router.services["icq.example.org"], host)
+
     def test_below_hosts(self) -> None:
         """A component with is_subdomain stands below every host, and speaks for it there only."""
         gateway = self.gates.open(secret="all")

@@ -28,9 +28,8 @@ STREAMS = "http://etherx.jabber.org/streams"
 class Service:
     """A domain of ours."""
 
-    domain = OURS
-
-    def __init__(self) -> None:
+    def __init__(self, domain: str = OURS) -> None:
+        self.domain = domain
         self.delivered: list[Stanza] = []
 
     def deliver(self, stanza: Stanza, to: JID) -> None:

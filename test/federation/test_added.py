@@ -56,3 +56,19 @@ class AddedTests(FederatedCase):
         self.assertEqual((answer["type"], answer["from"]), ("error", f"nothing.{SCHOOL}"))
         found = verona._federation.status()
         self.assertEqual((found["waiting_domains"], found["let_alone"]), (0, 0))
+
+    @run
+    async def test_domain_of_another(self) -> None:
+        """Once a domain is added here, the server that had it before speaks for nobody here."""
+        verona, mantua = await self.both()
+        romeo = await self.log_in(mantua, "romeo@mantua.example/exile")
+        romeo.send("<message to='nobody@verona.example' id='m'><body>Anybody?</body></message>")
+        await romeo.next()
+        self.assertEqual(verona._federation.status()["incoming"], 1)
+        await admin.run(verona.server, {"command": "domain add", "domain": "mantua.example"})
+        self.assertEqual(verona._federation.status()["incoming"], 0)
+        # It is told why, and believed no more.
+        await self.until(lambda: mantua._federation.status()["outgoing"] == 0, "their stream is gone")
+        romeo.send("<message to='nobody@verona.example' id='n'><body>Anybody?</body></message>")
+        self.assertEqual((await romeo.next())["type"], "error")
+        self.assertEqual(verona._federation.status()["incoming"], 0)

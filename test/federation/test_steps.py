@@ -13,7 +13,7 @@ from palaver.streams.s2s.federation import MAX_CONNECTING
 from palaver.streams.s2s.incoming import IncomingStream
 from palaver.streams.s2s.outgoing import OutgoingStream
 from palaver.streams.s2s.stream import State
-from palaver.test.federation.talker import OURS, THEIRS, Carrier, Streams, header
+from palaver.test.federation.talker import OURS, THEIRS, Carrier, Service, Streams, header
 
 NS_TLS = "urn:ietf:params:xml:ns:xmpp-tls"
 NS_SASL = "urn:ietf:params:xml:ns:xmpp-sasl"
@@ -185,6 +185,59 @@ class Incoming(Streams):
         self.assertEqual(places, sorted(places))
         self.assertEqual(self.federation.status()["waiting_domains"], 0)
         self.assertEqual(self.federation._waiting_bytes, 0)
+
+
+class Ours(Streams):
+    """A domain of another server's that is added here."""
+
+    def setUp(self) -> None:
+        """Have every key be good."""
+        super().setUp()
+        self.answers: list[Deferred[bool]] = []
+
+        async def check(*question: str) -> bool:
+            answer: Deferred[bool] = Deferred()
+            self.answers.append(answer)
+            return await answer
+
+        self.patch(self.federation, "check", check)
+
+    def add(self) -> None:
+        """Serve their domain."""
+        service: Any = Service(THEIRS)
+        self.federation.router.add(service)
+
+    def test_streams_end(self) -> None:
+        """Streams of whoever had the domain before end: nobody elsewhere speaks for accounts here."""
+        first, other = self.incoming(), self.incoming("padua.example")
+        for stream, domain in ((first, THEIRS), (other, "padua.example")):
+            self.say(stream, KEY.replace(THEIRS, domain))
+            self.answers.pop().callback(True)
+        outgoing = self.outgoing()
+        self.add()
+        self.assertEqual([first.is_open, outgoing.is_open, other.is_open], [False, False, True])
+
+    def test_shared_stream(self) -> None:
+        """So does a stream that speaks for the domain beside others."""
+        stream = self.incoming("padua.example")
+        for domain in ("padua.example", THEIRS):
+            self.say(stream, KEY.replace(THEIRS, domain))
+            self.answers.pop().callback(True)
+        self.add()
+        self.assertFalse(stream.is_open)
+
+    def test_key_looked_at(self) -> None:
+        """A key that is found good when the domain is here already counts for nothing."""
+        stream = self.incoming("padua.example")
+        self.say(stream, KEY.replace(THEIRS, "padua.example"))
+        self.answers.pop().callback(True)
+        self.say(stream, KEY)
+        self.add()
+        self.answers.pop().callback(True)
+        carrier: Any = stream.connection
+        self.assertIn("<not-allowed ", carrier.take())
+        self.assertEqual(stream.inbound.domains, {"padua.example"})
+        self.assertIn("<invalid-from ", self.say(stream, MESSAGE))
 
 
 class Forgotten(Streams):

@@ -192,6 +192,8 @@ class Directory:
     def _temporary(
         self, key: str, domain: str, listener: ComponentListener, below_hosts: bool
     ) -> ComponentService:
+        if self.router.is_reserved(domain):
+            raise StreamError("conflict", f"{domain} is a host, which sleeps or is disabled")
         service = ComponentService(self.router, domain, None, listener.hidden_components)
         try:
             remove = self.router.add_subdomain(domain, service) if below_hosts else self.router.add(service)

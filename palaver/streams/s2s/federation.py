@@ -285,6 +285,12 @@ class Federation:
         """See IFederation."""
         return [(remote, stream) for (local, remote), stream in self.routes.items() if local == domain]
 
+    def is_ours(self, domain: str) -> None:
+        """See IFederation."""
+        for stream in list(self._streams):
+            if domain == stream.remote or domain in stream.inbound.domains:
+                stream.end(StreamError("undefined-condition", "That domain is served here"))
+
     def connections(self) -> list[Any]:
         """Give the connections to other servers that we have made."""
         return list(self.outgoing.connections)

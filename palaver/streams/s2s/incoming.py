@@ -275,6 +275,8 @@ class IncomingStream(ServerStream):
         except StanzaError as error:
             outcome = error
         del self._asked[remote, local]
+        if self.federation.router.serves(remote):
+            outcome = StanzaError("not-allowed", "That domain is served here")
         if outcome is True:
             self._proved(remote, "dialback")
         # Before anything that we send over the stream ourselves.
