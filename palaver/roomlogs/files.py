@@ -17,8 +17,10 @@ log = Log("rooms")
 
 # Most file systems end a name at 255 bytes.
 MAX_NAME_CHARS = 200
-# Lines that wait for a disk that does not answer; what comes then is not in the pages.
-MAX_WAITING = 50_000
+# Bytes that wait for a disk that does not answer; what comes then is not in the pages.
+MAX_WAITING_BYTES = 16 * 2**20
+# A piece takes that much memory beside its data.
+PIECE_BYTES = 200
 
 
 class Piece(NamedTuple):
@@ -74,21 +76,24 @@ class Writer:
         """``in_thread`` runs `write` with its argument."""
         self._in_thread = in_thread
         self._waiting: list[Piece] = []
+        self._bytes = 0
         self._lost = 0
         self._writing: Deferred[Any] | None = None
 
     def add(self, piece: Piece) -> None:
         """Take a piece for the next `flush`."""
-        if len(self._waiting) >= MAX_WAITING:
+        size = PIECE_BYTES + len(piece.begins) + len(piece.data)
+        if self._bytes + size > MAX_WAITING_BYTES:
             self._lost += 1
             return
+        self._bytes += size
         self._waiting.append(piece)
 
     def flush(self) -> Deferred[Any] | None:
         """Begin to write what there is, unless that is under way; never fails."""
         if self._writing is not None or not self._waiting:
             return self._writing
-        pieces, self._waiting = self._waiting, []
+        pieces, self._waiting, self._bytes = self._waiting, [], 0
         if self._lost:
             log.warn("room-log-lines-lost", lines=self._lost)
             self._lost = 0

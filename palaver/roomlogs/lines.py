@@ -12,6 +12,10 @@ from typing import NamedTuple
 _LINK = re.compile(r"(?:https?://|xmpp:|mailto:)[^\s<>\"']*[^\s<>\"'.,;:!?)\]]", re.IGNORECASE)
 
 
+# As wide as the time.
+_INDENT = f"\n{' ' * 11}"
+
+
 class Line(NamedTuple):
     """What happened; ``nick`` is whose it is, "" for the room itself.
 
@@ -51,9 +55,9 @@ CLASSES = {
 
 
 def as_text(line: Line) -> bytes:
-    """Give a line of plain text; what was said in several lines stays in them."""
+    """Give a line of plain text; further lines of it begin with spaces: nobody makes up others' lines."""
     said = f"<{line.nick}> {line.text}" if line.kind == "message" else _told(line)
-    return f"[{line.clock}] {said}\n".encode()
+    return f"[{line.clock}] {_INDENT.join(said.splitlines())}\n".encode()
 
 
 def as_json(line: Line) -> bytes:
@@ -92,4 +96,4 @@ def _linked(text: str, nofollow: bool) -> str:
         parts.append(f'<a href="{link}" rel="{rel}">{link}</a>')
         end = found.end()
     parts.append(html.escape(text[end:]))
-    return "".join(parts).replace("\n", "<br>\n")
+    return "".join(parts).replace("\n", "<br>")

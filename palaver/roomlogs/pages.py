@@ -14,12 +14,15 @@ STYLE = """
 @media (prefers-color-scheme: dark) {
   :root { --soft: #9a9a9a; --line: #333; --nick: #78aeed; --good: #6fc381; --bad: #f08a94 }
 }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 50em; margin: 0 auto; padding: 1em }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 50em; margin: 0 auto; padding: 1em;
+  overflow-wrap: anywhere }
 header, footer { border-bottom: 1px solid var(--line); padding-bottom: .5em; margin-bottom: 1em }
 footer { border-bottom: 0; border-top: 1px solid var(--line); margin-top: 1em; color: var(--soft) }
 nav { display: flex; justify-content: space-between; gap: 1em; flex-wrap: wrap }
 h1 { font-size: 1.4em; margin: .5em 0 }
-main p { margin: .1em 0; overflow-wrap: anywhere }
+main p { margin: .1em 0; padding-left: 1.5em; text-indent: -1.5em }
+.mn, .said { unicode-bidi: isolate }
+.said, .mne { white-space: pre-wrap }
 main p:target { background: #ffd75f55 }
 .ts { color: var(--soft); font: .8em ui-monospace, monospace; text-decoration: none }
 .mn { color: var(--nick); font-weight: 600 }
@@ -28,6 +31,8 @@ main p:target { background: #ffd75f55 }
 .mj, .mnc { color: var(--good) } .mk, .mb { color: var(--bad) } .ml, .msm, .mrcm { color: var(--soft) }
 details { color: var(--soft) } th { text-align: left; font-weight: normal; padding-right: 1em }
 """
+# Pages have no script, whatever is said in a room.
+POLICY = "script-src 'none'; object-src 'none'; base-uri 'none'; form-action 'none'"
 FOOTER = b"</main>\n<footer>The day is over.</footer>\n</body>\n</html>\n"
 
 
@@ -62,6 +67,7 @@ def header(look: Look, facts: Facts, day: date, zone: str, before: str, after: s
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="{POLICY}">
 <title>{title}</title>
 {style}
 </head>

@@ -139,6 +139,13 @@ class PlainTests(LogCase):
         page = self.page("verona/2026-11-21.txt")
         self.assertIn("[09:05:07] <Juliet> a <b>\n[09:05:07] Juliet leaves the room\n", page)
 
+    def test_made_up(self) -> None:
+        """What is said in several lines is not read as lines of others."""
+        self.make((self.juliet, "Juliet"), enablelogging="1")
+        self.say(self.juliet, "O\n[09:05:08] &lt;Romeo&gt; I hate thee&#x2028;[09:05:09] &lt;Romeo&gt; Go")
+        lines = self.page("verona/2026-11-21.txt").split("\n")
+        self.assertEqual([line for line in lines if "Romeo>" in line and not line.startswith(" ")], [])
+
 
 class JsonTests(LogCase):
     """JSON lines."""
@@ -205,7 +212,7 @@ class FileTests(SynchronousTestCase):
             jobs.append((Deferred(), pieces))
             return jobs[-1][0]
 
-        self.patch(files, "MAX_WAITING", 3)
+        self.patch(files, "MAX_WAITING_BYTES", 3 * (files.PIECE_BYTES + 1))
         writer = Writer(slow)
         for number in range(6):
             writer.add(Piece(folder / "x", b"", b"%d" % number))
