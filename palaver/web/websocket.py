@@ -6,6 +6,7 @@ frames that come are for the websockets library.
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from twisted.internet.interfaces import ISSLTransport
@@ -133,7 +134,8 @@ class WebSocketConnection(Connection):
             if answer:
                 super().write(answer)
             else:
-                # What follows the end of a WebSocket is nothing.
+                # What follows the end of a WebSocket is for the library, which forgets it.
+                self._owed = sys.maxsize
                 self.close()
 
     def _take(self, frame: Frame) -> None:

@@ -68,6 +68,17 @@ class FrameTests(WebCase):
         ):
             await self.refused(data, CloseCode.PROTOCOL_ERROR)
 
+    async def test_behind_the_end(self) -> None:
+        """What comes behind the end of a WebSocket is nothing, also when it came with that."""
+        juliet = await self.log_in("juliet@localhost/balcony")
+        romeo = await self.log_in_by_socket("romeo")
+        message = b"<message xmlns='jabber:client' to='juliet@localhost/balcony'><body>late</body></message>"
+        end = Frame(Opcode.CLOSE, b"\x03\xe8").serialize(mask=True)
+        romeo.transport.write(end + Frame(Opcode.TEXT, message).serialize(mask=True))
+        self.assertEqual(await romeo.closed(), CloseCode.NORMAL_CLOSURE)
+        juliet.send("<iq type='get' id='p'><ping xmlns='urn:xmpp:ping'/></iq>")
+        self.assertEqual((await juliet.next())["id"], "p")
+
     async def test_not_utf_8(self) -> None:
         """A text is UTF-8; the stream says so, and then the WebSocket ends."""
         romeo = await self.log_in_by_socket("romeo")
