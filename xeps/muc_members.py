@@ -39,6 +39,8 @@ LABELS = {
     MENTIONS: "Messages that mention me",
     NOTHING: "Nothing",
 }
+# Nicks are looked for in so much of a text, once for each member.
+MAX_LOOKED_AT_CHARS = 4096
 # Answers to these would tell the room which account a member is.
 ANSWERED = ("jabber:x:event", "http://jabber.org/protocol/amp")
 
@@ -137,7 +139,7 @@ class RoomMembers(Module):
             return
         if self.host.query(IEventPusher) is None:
             return
-        text = body_text(event.stanza)
+        text = (body_text(event.stanza) or "")[:MAX_LOOKED_AT_CHARS]
         mentioned = mentions.members(room, event.stanza) if mentions.has_any(event.stanza) else set()
         away = list(self._away(room, event.sender, text, mentioned)) if text else []
         if not away:
@@ -156,7 +158,7 @@ class RoomMembers(Module):
         """
         end = f"@{self.host.domain}"
         choices = self._choices(room)
-        usual = self._usual(room)
+        usual, folded = self._usual(room), text.casefold()
         here: set[str] | None = None
         for bare, held in room.affiliations.items():
             wanted = choices.get(bare, usual)
@@ -164,7 +166,7 @@ class RoomMembers(Module):
                 continue
             if RANK[held.affiliation] < RANK[MEMBER]:
                 continue
-            if wanted == MENTIONS and bare not in mentioned and not _mentions(held, text):
+            if wanted == MENTIONS and bare not in mentioned and not _mentions(held, text, folded):
                 continue
             if here is None:
                 here = {one.bare for one in room.occupants.values()}
@@ -182,9 +184,9 @@ def _put(batch: Batch, room: Room, bare: str, choice: str) -> None:
     batch.put(room.service.domain, room.name, KIND, short(bare), {"jid": bare, "notify": choice})
 
 
-def _mentions(held: Held, text: str) -> bool:
+def _mentions(held: Held, text: str, folded: str) -> bool:
     """Tell whether a text names the nick that a member has reserved, as a word of its own."""
     nick = held.nick
-    if not nick or nick.casefold() not in text.casefold():
+    if not nick or nick.casefold() not in folded:
         return False
     return re.search(rf"(?<!\w){re.escape(nick)}(?!\w)", text, re.IGNORECASE) is not None

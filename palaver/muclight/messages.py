@@ -8,16 +8,20 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from palaver.archive.messages import body_text, is_kept, reference
-from palaver.archive.stanzaids import with_id, without_ids_of
+from palaver.archive.stanzaids import with_id
 from palaver.errors import StanzaError
 from palaver.jid import JID
 from palaver.muclight.hooks import Said
+from palaver.muclight.namespaces import NS_AFFILIATIONS, NS_CONFIGURATION, NS_DESTROY
 from palaver.muclight.room import KIND_LOG, Room, new_version
+from palaver.rooms import cleaning
 from palaver.rooms.broadcast import Broadcast
 from palaver.routing.failures import failed
 from palaver.stanza import Stanza
 from palaver.storage import Batch, Entry, ids
 
+# What rooms tell of themselves, which members do not say.
+SAID_BY_ROOMS = cleaning.ALWAYS | {(ns, "x") for ns in (NS_AFFILIATIONS, NS_CONFIGURATION, NS_DESTROY)}
 # A message sent again after a lost connection comes within the time that one may be resumed in.
 RESENT_WITHIN = ids.from_time(600)
 
@@ -59,9 +63,8 @@ class Utterance:
         room, sender = self._room, self._sender
         if room.gone or sender.bare not in room.users:
             raise StanzaError("item-not-found")
-        # Nobody but this server gives ids in the name of rooms, and of accounts that will get this.
-        given = without_ids_of(self._message, room.service.domain)
-        given = without_ids_of(given, room.service.host.domain)
+        # Nobody but this server gives ids and times in the name of rooms, and of accounts that will get this.
+        given = cleaning.without(self._message, SAID_BY_ROOMS, room.service.host.router.services)
         attrs = {"from": f"{room.jid.bare}/{sender.bare}", "type": "groupchat"}
         attrs["id"] = given.attrs.get("id") or new_version()
         if (lang := given.attrs.get("xml:lang")) is not None:

@@ -50,11 +50,15 @@ def clean(room: Room, stanza: Stanza, more: frozenset[Child] = frozenset()) -> S
 
     ``more`` is taken off as well.
     """
-    children = stanza.children
     away = ALWAYS | room.service.hooks.reserved | more
+    return without(stanza, away, room.service.host.router.services)
+
+
+def without(stanza: Stanza, away: frozenset[Child], services: Container[str]) -> Stanza:
+    """Give a stanza without some children, and without ids and times that claim to be of ``services``."""
+    children = stanza.children
     if away.isdisjoint(children) and ATTRIBUTED.keys().isdisjoint(children):
         return stanza
-    services = room.service.host.router.services
     return stanza.with_children(
         node
         for node in stanza.element.children

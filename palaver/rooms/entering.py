@@ -12,7 +12,7 @@ from palaver.rooms import cleaning, history
 from palaver.rooms.affiliations import ADMIN, NONE, OUTCAST, OWNER, RANK, VISITOR, first_role
 from palaver.rooms.broadcast import Broadcast
 from palaver.rooms.events import NickChanged, OccupantJoined
-from palaver.rooms.limits import check_presence, check_seats, check_size
+from palaver.rooms.limits import MAX_SESSIONS, check_presence, check_seats, check_size
 from palaver.rooms.namespaces import (
     CREATED,
     LOGGED,
@@ -96,6 +96,8 @@ def _check(room: Room, presence: Stanza, sender: JID, nick: str) -> Occupant | N
     before = check_nick(room, nick, sender.bare)
     if before is not None and not room.config["allowmultisessions"]:
         raise StanzaError("conflict", "Another client of yours has this nick")
+    if before is not None and len(before.seats) >= MAX_SESSIONS:
+        raise StanzaError("resource-constraint", f"At most {MAX_SESSIONS} clients share a nick", type="wait")
     if before is None:
         _check_room_left(room, RANK[held.affiliation] >= RANK[ADMIN])
     for guard in room.service.hooks.entry:

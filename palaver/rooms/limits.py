@@ -20,6 +20,8 @@ MAX_ROOM_ID_CHARS = 190
 MAX_TEXT_CHARS = 1000
 # A presence stays in memory, and goes to everybody who enters; those of clients have a few hundred bytes.
 MAX_PRESENCE_BYTES = 16_384
+# Clients that share a nick; each gets a copy of everything, and another server may make up any number.
+MAX_SESSIONS = 20
 # How many accounts' rates are remembered in one room.
 MAX_BUCKETS = 10_000
 

@@ -96,6 +96,9 @@ async def _register(room: Room, sender: JID, nick: str, choices: list[tuple[Memb
     if held.affiliation == NONE and needs_approval(room):
         _ask(room, sender, nick)
         return
+    if held.affiliation == NONE and len(room.affiliations) >= room.service.limits.max_affiliations // 2:
+        # Whoever comes along leaves room for those whom admins take in and keep out.
+        raise StanzaError("resource-constraint", "Too many people are registered here")
     affiliation = MEMBER if held.affiliation == NONE else held.affiliation
     await affiliating.change(room, [Change(sender.bare, affiliation, held.reason, nick, sender.bare)])
     for field, choice in choices:

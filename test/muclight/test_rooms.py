@@ -240,11 +240,16 @@ class MessageTests(LightCase):
         self.assertEqual(self.romeo.take() + self.juliet.take(), [])
 
     def test_forged(self) -> None:
-        """An id that claims to be of the room is taken off."""
+        """What claims to be of the room is taken off: ids, times, and what rooms alone tell."""
         forged = f"<stanza-id xmlns='urn:xmpp:sid:0' by='{ROOM}' id='1'/>"
+        forged += f"<delay xmlns='urn:xmpp:delay' from='{ROOM}' stamp='2002-09-10T23:08:25Z'/>"
+        told = "<user affiliation='owner'>romeo@example.org</user>"
+        forged += f"<x xmlns='urn:xmpp:muclight:0#affiliations'>{told}</x>"
+        forged += "<x xmlns='http://jabber.org/protocol/muc#user'><status code='321'/></x>"
         self.romeo.send(f"<message type='groupchat' to='{ROOM}'><body>O</body>{forged}</message>")
         (got,) = self.juliet.take()
         self.assertNotIn("1", [child["id"] for child in got.elements() if child.name == "stanza-id"])
+        self.assertEqual([child.name for child in got.elements() if child.name in ("delay", "x")], [])
         self.assertTrue(got["id"])
 
     def test_away(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from palaver.rooms.limits import MAX_PRESENCE_BYTES
+from palaver.rooms.limits import MAX_PRESENCE_BYTES, MAX_SESSIONS
 from palaver.rooms.namespaces import NS_HATS, NS_HATS_BEFORE, NS_MUC
 from palaver.test.rooms.cases import ROOM, SERVICE, RoomCase, codes, item, refusal
 
@@ -86,6 +86,14 @@ class EnterTests(RoomCase):
         self.assertEqual(item(seen)["role"], "participant")
         self.assertNotIn("secret", seen.toXml())
         self.assertNotIn("King", seen.toXml())
+
+    def test_many_sessions(self) -> None:
+        """So many clients share a nick, and no more."""
+        self.make()
+        for number in range(MAX_SESSIONS):
+            self.enter(self.house.login("juliet", f"r{number}", "<presence/>"), "Juliet")
+        self.assertEqual(self.refused(self.juliet, "Juliet"), ("wait", "resource-constraint"))
+        self.assertEqual(len(self.room.occupants["Juliet"].seats), MAX_SESSIONS)
 
     def test_large(self) -> None:
         """A presence that is too large is not kept for everybody who enters."""

@@ -141,6 +141,15 @@ class LimitTests(RoomCase):
         self.configure(roomowners=people[:3])
         self.assertEqual(len(self.room.affiliations), 3)
 
+    def test_registered(self) -> None:
+        """Strangers who register themselves leave room for whom admins keep out."""
+        self.make((self.juliet, "Juliet"))
+        x = form({"muc#register_roomnick": "Juliet"}, "http://jabber.org/protocol/muc#register")
+        register = f"<iq type='set' id='r' to='{ROOM}'><query xmlns='jabber:iq:register'>{x}</query></iq>"
+        self.assertEqual(refusal(self.juliet.ask(register)), ("wait", "resource-constraint"))
+        self.affiliate("juliet", "outcast")
+        self.assertEqual(self.room.affiliation("juliet@example.org"), "outcast")
+
 
 class DefaultTests(RoomCase):
     """The option default_room."""
