@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections import Counter
 from functools import partial
 from typing import Annotated, Any
 
@@ -20,6 +21,7 @@ from palaver.entities.delegations import (
 from palaver.entities.wrapping import forwarded, wrap
 from palaver.errors import StanzaError
 from palaver.interfaces import IComponents, IHost, IPrivileges
+from palaver.jid import JID
 from palaver.log import Log
 from palaver.markup import element
 from palaver.modules import HOST, SELF, Module, Settings, iq
@@ -35,8 +37,11 @@ log = Log("delegation")
 
 NS_PUBSUB = "http://jabber.org/protocol/pubsub"
 
-# Requests of one host that a service has not answered yet; each holds its stanza.
+# Requests of one host that a service has not answered yet; each holds its stanza. Nobody has more than a
+# small part of them, so that one account cannot have all others refused while a service is silent.
 MAX_PENDING = 10_000
+MAX_PENDING_BYTES = 64 * 1024 * 1024
+MAX_PENDING_EACH = 100
 # Section 7.2: the nodes in which a service says what is to be announced, of the host and of accounts.
 SEPARATORS = {HOST: "::", SELF: ":bare:"}
 
@@ -117,6 +122,9 @@ class Delegation(Module):
         )
         # What services have not answered yet, by their domain.
         self._waiting: dict[str, set[Deferred[Stanza]]] = {domain: set() for domain in entities}
+        # How many requests, by service and whoever asks, and how many bytes, are among that.
+        self._pending: Counter[tuple[str, str]] = Counter()
+        self._pending_bytes = 0
 
     def start(self) -> None:
         """Take requests, announce nothing of what is delegated, and see services connect.
@@ -220,12 +228,9 @@ class Delegation(Module):
         if not self.host.router.serves(domain):
             # Another server that has the name is not meant.
             raise StanzaError("service-unavailable")
-        if len(self._waiting[domain]) >= MAX_PENDING:
-            raise StanzaError("resource-constraint", "Too many requests wait for this service")
-        payload = wrap("delegation", NS_DELEGATION, request)
-        answer = await self._request(domain, make("iq", {"type": "set", "to": domain}, payload))
-        result = forwarded(answer, NS_DELEGATION, "delegation")
         sender = request.sender
+        answer = await self._counted(domain, self._asker(sender), request)
+        result = forwarded(answer, NS_DELEGATION, "delegation")
         own = (self.host.domain, sender.bare) if sender is not None else ()
         if result is None or not answers(result, request, *own):
             log.warn("bad-answer", service=domain, id=request.id)
@@ -234,6 +239,29 @@ class Delegation(Module):
         if "from" not in attrs and "from" in result.attrs:
             attrs["from"] = result.attrs["from"]
         return Stanza("iq", attrs, result.children, result.inner)
+
+    def _asker(self, sender: JID | None) -> str:
+        """Give under which name a request counts: an account's, or a whole domain's from elsewhere."""
+        if sender is None:
+            return ""
+        return sender.bare if sender.domain == self.host.domain else sender.domain
+
+    async def _counted(self, domain: str, sender: str, request: Stanza) -> Stanza:
+        """Have a service answer one of the requests that may wait for it; raises StanzaError."""
+        payload = wrap("delegation", NS_DELEGATION, request)
+        size, pending = len(payload), self._pending
+        full = len(self._waiting[domain]) >= MAX_PENDING or self._pending_bytes + size > MAX_PENDING_BYTES
+        if full or pending[domain, sender] >= MAX_PENDING_EACH:
+            raise StanzaError("resource-constraint", "Too many requests wait for this service")
+        pending[domain, sender] += 1
+        self._pending_bytes += size
+        try:
+            return await self._request(domain, make("iq", {"type": "set", "to": domain}, payload))
+        finally:
+            pending[domain, sender] -= 1
+            if not pending[domain, sender]:
+                del pending[domain, sender]
+            self._pending_bytes -= size
 
     # -- what accounts are asked and nobody here knows (section 7.2) --------------------------------------
 

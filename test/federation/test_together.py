@@ -95,6 +95,36 @@ class Rooms(TogetherCase):
         await romeo.close()
         await self.wanted(juliet, "presence", f"{ROOM}/Romeo", "unavailable")
 
+    @run
+    async def test_server_gone(self) -> None:
+        """When an occupant's server cannot be reached any more, nobody is told which server that was."""
+        romeo, juliet = await self.enter()
+        padua = await self.serve("padua.example", accounts=("petruchio",))
+        petruchio = await self.log_in(padua, "petruchio@padua.example/home")
+        petruchio.send(JOIN.format(ROOM, "Petruchio"))
+        await self.wanted(juliet, "presence", f"{ROOM}/Petruchio")
+        self.zone.records = {name: kept for name, kept in self.zone.records.items() if "mantua" not in name}
+        for stream in list(self.verona._federation._streams):
+            if stream.remote == "mantua.example":
+                stream.connection.transport.abortConnection()
+        await self.until(
+            lambda: all(s.remote != "mantua.example" for s in self.verona._federation._streams), "all is cut"
+        )
+        petruchio.send(f"<message to='{ROOM}/Romeo' type='chat' id='p'><body>psst</body></message>")
+        heard = []
+        while not any(
+            e.name == "presence" and e["from"] == f"{ROOM}/Romeo" and "type" in e.attributes for e in heard
+        ):
+            heard.append(await petruchio.next())
+        petruchio.send(f"<message to='{ROOM}' type='groupchat' id='g'><body>Gone?</body></message>")
+        while heard[-1].getAttribute("id") != "g":
+            heard.append(await petruchio.next())
+        self.assertNotIn("mantua", "".join(element.toXml() for element in heard))
+        await romeo.close()
+        await self.until(lambda: not self.mantua.server.sessions(), "Romeo is gone")
+        servers = [palaver._federation for palaver in (self.mantua, self.verona, padua)]
+        await self.until(lambda: not any(server._connecting for server in servers), "nobody connects")
+
 
 class Nodes(TogetherCase):
     """What is published on one server reaches subscribers on the other."""

@@ -391,6 +391,31 @@ class RefusalTests(Case):
         self.answer(outer, self.result(inner))
         self.ask(ASK.format(""), self.juliet)
 
+    def test_too_many_of_one(self) -> None:
+        """Who asks a silent service all the time has himself refused, and nobody else."""
+        self.patch(delegation, "MAX_PENDING_EACH", 3)
+        asked = [self.ask(ASK.format("")) for _ in range(3)]
+        other = self.house.login("romeo", "exile")
+        other.send(ASK.format(""))
+        self.assertEqual(self.refusal(other), "resource-constraint")
+        outer, inner = self.ask(ASK.format(""), self.juliet)
+        self.answer(outer, self.result(inner))
+        self.assertEqual(self.juliet.take()[0]["type"], "result")
+        outer, inner = asked[0]
+        self.answer(outer, self.result(inner))
+        self.ask(ASK.format(""), other)
+        self.house.clock.advance(61)
+        module: Any = self.house.host.modules["mod_delegation"]
+        self.assertEqual((module._pending, module._pending_bytes), ({}, 0))
+
+    def test_too_many_bytes(self) -> None:
+        """Nor may what waits be more than so many bytes, however few requests that are."""
+        self.patch(delegation, "MAX_PENDING_BYTES", 2000)
+        self.ask(ASK.format("").replace("/>", f"><x>{'y' * 1500}</x></notes>"))
+        self.juliet.send(ASK.format("").replace("/>", f"><x>{'y' * 1500}</x></notes>"))
+        self.assertEqual(self.refusal(self.juliet), "resource-constraint")
+        self.ask(ASK.format(""), self.juliet)
+
     def test_asked_for(self) -> None:
         """Services do not get delegations by asking: the administrator grants them."""
         query = f"<query xmlns='{NS_DELEGATION}' to='romeo@example.org'><delegate namespace='urn:x'/></query>"
