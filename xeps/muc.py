@@ -96,7 +96,10 @@ class MucSettings(Settings):
     max_room_name: int | Text = Field("infinity", description="How long a room's title may be.")
     max_room_desc: int | Text = Field("infinity", description="How long a room's description may be.")
     max_affiliations: int = Field(
-        20_000, ge=1, le=1_000_000, description="How many people may be affiliated with one room."
+        20_000,
+        ge=2,
+        le=1_000_000,
+        description="How many people may be affiliated with one room; half of them may register themselves.",
     )
     min_message_interval: float = Field(
         0, ge=0, le=3600, description="Seconds between two messages of an occupant at least."

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from pydantic import Field
 
 from palaver.markup import element
-from palaver.modules import Module, Settings
+from palaver.modules import Module, Settings, on
 from palaver.rooms.affiliating import Change
 from palaver.rooms.affiliations import MEMBER, RANK, first_role
 from palaver.rooms.broadcast import Broadcast
+from palaver.rooms.events import RoomConfigured
 from palaver.rooms.hooks import Announced, Greeting, Hooks, Watch
 from palaver.rooms.namespaces import NS_MUC, NS_USER
 from palaver.rooms.occupants import Occupant, Seat
@@ -20,6 +21,8 @@ from palaver.stanza import Child, Stanza
 
 NS_VERSIONS = "urn:xmpp:muc-presence-versioning:0"
 USER: Child = (NS_USER, "x")
+# What says in a room's configuration whose presence is told, and how much of it.
+SHOWN_BY = frozenset(("whois", "presencebroadcast"))
 EPOCH_BYTES = 6
 # More digits than a room has presences; int() takes long over a stranger's million digits.
 MAX_DIGITS = 18
@@ -141,6 +144,12 @@ class PresenceVersions(Module):
             told = (Broadcast(stanza),)
             room.send([(seat, told) for seat in room.seats.values() if room.sees_jids(seat.occupant) == sees])
         return b""
+
+    @on(RoomConfigured)
+    def configured(self, event: RoomConfigured) -> None:
+        """Have everybody begin anew who is told more, or other presence, from now on."""
+        if not event.changed.isdisjoint(SHOWN_BY):
+            event.room.state.pop(self.name, None)
 
     # -- who enters ---------------------------------------------------------------------
 

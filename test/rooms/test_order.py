@@ -6,7 +6,7 @@ from typing import Any
 
 from palaver.errors import StorageError
 from palaver.rooms import broadcast
-from palaver.rooms.namespaces import NS_ADMIN, NS_OWNER
+from palaver.rooms.namespaces import NS_ADMIN, NS_OWNER, NS_REGISTER, NS_REGISTER_FORM, NS_USER
 from palaver.rooms.store import KIND, KIND_AFFILIATION
 from palaver.test.house import now
 from palaver.test.rooms.cases import ROOM, SERVICE, RoomCase, bodies, codes, form, refusal
@@ -101,6 +101,25 @@ class OrderTests(RoomCase):
         self.assertEqual(self.room.config, before)
         self.assertEqual(self.room.affiliation("juliet@example.org"), "none")
         self.assertEqual(len(self.room.occupants), 2)
+
+    def test_people_fail(self) -> None:
+        """Who cannot be stored as a member is none, whether he registers, is invited, or is in a list."""
+        self.configure(membersonly="1")
+        self.quiet()
+        before = dict(self.room.affiliations)
+        self.plan.fail()
+        nick = form({"muc#register_roomnick": "R"}, NS_REGISTER_FORM)
+        answer = self.romeo.ask(
+            f"<iq type='set' id='r' to='{ROOM}'><query xmlns='{NS_REGISTER}'>{nick}</query></iq>"
+        )
+        self.assertEqual(refusal(answer), ("wait", "internal-server-error"))
+        invite = f"<x xmlns='{NS_USER}'><invite to='nurse@example.org'/></x>"
+        self.romeo.send(f"<message to='{ROOM}'>{invite}</message>")
+        self.assertEqual(refusal(self.romeo.take()[0]), ("wait", "internal-server-error"))
+        answer = self.owner(self.romeo, "set", form({"roomadmins": ["nurse@example.org"]}))
+        self.assertEqual(refusal(answer), ("wait", "internal-server-error"))
+        self.assertEqual((self.room.affiliations, self.nurse.take()), (before, []))
+        self.assertEqual(self.room.reserved_for("R"), None)
 
     def test_unreadable(self) -> None:
         """A room that cannot be read is an error, and nobody makes it anew."""

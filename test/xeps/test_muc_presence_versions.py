@@ -87,6 +87,18 @@ class ReturningTests(VersionsCase):
         self.enter(self.juliet, "Juliet")
         self.assertEqual(self.back(known), [("Juliet", "")])
 
+    def test_shown_otherwise(self) -> None:
+        """Who knows presence from before the room showed more of it is told everything anew."""
+        known = self.been()
+        self.configure(whois="anyone")
+        self.assertIn(("Juliet", ""), self.back(known))
+
+    def test_probe(self) -> None:
+        """A probe makes no new version."""
+        known = self.been()
+        self.juliet.send(f"<presence type='probe' to='{ROOM}/Romeo'/>")
+        self.assertEqual(self.back(known), [])
+
     def test_oneself(self) -> None:
         """Nobody is told that he himself was away."""
         known = version(self.enter(self.nurse, "Nurse")[-2])
