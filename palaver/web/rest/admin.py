@@ -68,6 +68,12 @@ class Archived(Given):
     body: str | None
 
 
+class NewContactOf(NewContact):
+    """Who becomes whose contact."""
+
+    caller: str = Field(max_length=MAX_JID_CHARS, description="The account.")
+
+
 class Subscribing(Given):
     """What an account tells a contact."""
 
@@ -158,6 +164,11 @@ async def add_contact(ask: Ask) -> None:
     """Add a contact."""
     host, caller = await existing(ask, ask.path["caller"])
     await subscriptions.update(host, caller.local, parse(ask.body.jid).bare, "", ())
+
+
+async def add_contact_of(ask: Ask) -> None:
+    """Add a contact of an account that the body names."""
+    await add_contact(ask._replace(path={"caller": ask.body.caller}))
 
 
 async def subscribe(ask: Ask) -> None:
@@ -277,6 +288,7 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "POST", "/contacts/{caller}", add_contact, "Add a contact", NewContact, None, None, NO_CONTENT, True
     ),
+    Route("POST", "/contacts", add_contact_of, "Add one", NewContactOf, status=NO_CONTENT, writes=True),
     Route("PUT", _CONTACT, subscribe, "Subscribe", Subscribing, status=NO_CONTENT, writes=True),
     Route("PUT", f"{_CONTACT}/manage", manage, "Connect two", Managing, status=NO_CONTENT, writes=True),
     Route("DELETE", _CONTACT, delete_contact, "Delete a contact", status=NO_CONTENT, writes=True),

@@ -22,6 +22,12 @@ class NewUser(Given):
     password: SecretStr = Field(min_length=1, max_length=1023, description="Its password.")
 
 
+class NewUserOf(NewUser):
+    """An account, and of which host."""
+
+    host: str = Field(max_length=1023, description="The host.")
+
+
 class NewPassword(Given):
     """Another password."""
 
@@ -96,6 +102,11 @@ async def add_user(ask: Ask) -> Created:
     return Created(found.bare, f"User {found.bare} successfully registered")
 
 
+async def add_user_of(ask: Ask) -> Created:
+    """Make an account of a host that the body names."""
+    return await add_user(ask._replace(path={"host": ask.body.host}))
+
+
 async def change_password(ask: Ask) -> None:
     """Give an account another password."""
     host, found = account_of(ask, _jid(ask))
@@ -131,6 +142,7 @@ NO_CONTENT, CREATED = HTTPStatus.NO_CONTENT, HTTPStatus.CREATED
 ACCOUNTS: tuple[Route, ...] = (
     Route("GET", "/users/{host}", users, "Accounts", None, None, list[str]),
     Route("POST", "/users/{host}", add_user, "Make an account", NewUser, status=CREATED, writes=True),
+    Route("POST", "/users", add_user_of, "Make an account", NewUserOf, status=CREATED, writes=True),
     Route(
         "PUT", "/users/{host}/{user}", change_password, "Password", NewPassword, None, None, NO_CONTENT, True
     ),

@@ -230,6 +230,19 @@ class RouteTests(AdminCase):
         self.assertRegex(json.loads(answer.text)["result"]["uri"], "^xmpp:localhost[?]register;preauth=")
         await self.assert_status(400, "POST", path, {"uses": -1})
 
+    async def test_named_in_the_body(self) -> None:
+        """Whose account it is may stand in the body instead of the path."""
+        given = {"host": "localhost", "username": "tybalt", "password": "prince of cats"}
+        await self.assert_status(201, "POST", "/users", given)
+        await self.assert_status(403, "POST", "/users", given)
+        await self.assert_status(404, "POST", "/users", given | {"host": "mantua.example"})
+        await self.assert_status(400, "POST", "/users", {"username": "x", "password": "y"})
+        contact = {"caller": "tybalt@localhost", "jid": "juliet@localhost"}
+        await self.assert_status(204, "POST", "/contacts", contact)
+        (found,) = await self.json("/contacts/tybalt@localhost")
+        self.assertEqual(found["jid"], "juliet@localhost")
+        await self.assert_status(404, "POST", "/contacts", contact | {"caller": "nobody@localhost"})
+
     async def test_inboxes(self) -> None:
         """The bin of one account or of all is emptied, and says how many conversations went."""
         for path in ("/inbox/localhost/romeo/0/bin", "/inbox/localhost/30/bin"):
