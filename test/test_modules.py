@@ -70,7 +70,7 @@ def in_order(wanted: Sequence[str]) -> list[str]:
     return ordered
 
 
-def no_listener(name: str) -> Any:
+def no_listener(what: object) -> Any:
     """Stand for what nobody connects to here."""
     raise NotImplementedError
 

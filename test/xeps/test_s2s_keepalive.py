@@ -50,6 +50,10 @@ class Streams:
         """Fail: nothing is sent otherwise."""
         raise AssertionError(stanza)
 
+    def is_ours(self, domain: str) -> None:
+        """Fail: no domain comes to this server."""
+        raise AssertionError(domain)
+
 
 class KeepaliveTests(SynchronousTestCase):
     """A server that is pinged every ten seconds and has thirty to answer."""
