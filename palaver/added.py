@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredLock
 from twisted.internet.threads import deferToThreadPool
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -42,6 +42,7 @@ class AddedDomains:
         self._idling = Idling(server, self.domains)
         # Removed domains whose data is being deleted.
         self._emptying: dict[str, Deferred[None]] = {}
+        self._changes = DeferredLock()
 
     async def load(self) -> None:
         """Learn which domains there are. Raises StorageError."""
@@ -86,6 +87,33 @@ class AddedDomains:
 
     async def add(self, domain: str, host_type: str = "") -> None:
         """See IDomains."""
+        await self._in_turn(self._add(domain, host_type))
+
+    async def disable(self, domain: str) -> None:
+        """See IDomains."""
+        await self._in_turn(self._disable(domain))
+
+    async def enable(self, domain: str) -> None:
+        """See IDomains."""
+        await self._in_turn(self._enable(domain))
+
+    async def remove(self, domain: str) -> None:
+        """See IDomains."""
+        await self._in_turn(self._remove(domain))
+
+    async def wake(self, domain: str) -> None:
+        """See IDomains."""
+        waking = self.domains.wake(domain)
+        if waking is not None:
+            await waking
+
+    # -- changes ---------------------------------------------------------------------------------
+
+    def _in_turn(self, change: Coroutine[Any, Any, None]) -> Deferred[None]:
+        """Have one change after the other: each depends on what those before it have stored."""
+        return self._changes.run(lambda: Deferred.fromCoroutine(change))
+
+    async def _add(self, domain: str, host_type: str) -> None:
         types = self._server.config.general.host_types
         if host_type and host_type not in types:
             allowed = ", ".join(types) or "none; general.host_types names them"
@@ -115,29 +143,20 @@ class AddedDomains:
             # The handshake tries again, and serves another host's certificate if it has to.
             log.error("certificate-unusable", host=domain, error=str(error))
 
-    async def disable(self, domain: str) -> None:
-        """See IDomains."""
+    async def _disable(self, domain: str) -> None:
         await self.domains.put(domain, self._known(domain).host_type, "disabled")
         await self._hide(domain)
         log.info("domain-disabled", host=domain)
 
-    async def enable(self, domain: str) -> None:
-        """See IDomains."""
+    async def _enable(self, domain: str) -> None:
         await self.domains.put(domain, self._known(domain).host_type, "enabled")
         log.info("domain-enabled", host=domain)
 
-    async def remove(self, domain: str) -> None:
-        """See IDomains."""
+    async def _remove(self, domain: str) -> None:
         await self.domains.put(domain, self._known(domain).host_type, "removed")
         await self._hide(domain)
         log.info("domain-removed", host=domain)
         self._empty(domain)
-
-    async def wake(self, domain: str) -> None:
-        """See IDomains."""
-        waking = self.domains.wake(domain)
-        if waking is not None:
-            await waking
 
     def _known(self, domain: str) -> Added:
         """Give a domain that may be changed; raises StanzaError."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from cryptography.x509 import DNSName, SubjectAlternativeName
+from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
 from palaver import admin
@@ -220,6 +221,70 @@ class ChangedTest(DomainsCase):
         self.assertEqual(await self.error_of(SCHOOL), "host-unknown")
         await self.run_command("domain enable", domain=SCHOOL)
         await self.log_in(f"nurse@{SCHOOL}/r")
+
+    async def attempt(self, command: str, **request: Any) -> str:
+        """Give what a command says, be it a refusal."""
+        try:
+            return await self.run_command(f"domain {command}", **request)
+        except admin.Refused as refused:
+            return str(refused)
+
+    async def at_once(self, *commands: tuple[str, dict[str, Any]]) -> list[str]:
+        """Give what commands say that are given at once."""
+        running = [Deferred.fromCoroutine(self.attempt(name, **request)) for name, request in commands]
+        return [await one for one in running]
+
+    async def test_added_twice_at_once(self) -> None:
+        """Of two who add a domain at once one hears that it is there."""
+        said = await self.at_once(
+            ("add", {"domain": SCHOOL, "host_type": "quiet"}), ("add", {"domain": SCHOOL})
+        )
+        self.assertIn(f"{SCHOOL} is there already, enabled.", said)
+        self.assertEqual(await self.run_command("domain list"), f"{SCHOOL} enabled quiet")
+
+    async def test_enabled_while_removed(self) -> None:
+        """What is removed is not enabled again by whoever does that at the same moment."""
+        await self.add()
+        await self.pupil()
+        _, *refused = await self.at_once(
+            *((name, {"domain": SCHOOL}) for name in ("remove", "enable", "disable"))
+        )
+        self.assertEqual(refused, [f"{SCHOOL} is being removed."] * 2)
+        await self.until(lambda: SCHOOL not in self.palaver.server.added.domains.known)
+        self.assertEqual(await self.error_of(SCHOOL), "host-unknown")
+
+    async def test_logins_meanwhile(self) -> None:
+        """Whoever logs in while a domain is disabled and enabled is in, or hears that it is gone."""
+        await self.add()
+        await self.pupil()
+        outcomes = []
+
+        async def log_in(number: int) -> None:
+            try:
+                wire = await self.log_in(f"nurse@{SCHOOL}/{number}")
+            except (AssertionError, ConnectionError) as error:
+                outcomes.append(str(error))
+            else:
+                outcomes.append("")
+                logged_in.append(wire)
+
+        logged_in: list[Any] = []
+        for number in range(5):
+            logins = [Deferred.fromCoroutine(log_in(number * 10 + each)) for each in range(3)]
+            await deferLater(self.palaver.reactor, 0.01 * number)
+            await self.run_command("domain disable", domain=SCHOOL)
+            await self.run_command("domain enable", domain=SCHOOL)
+            for login in logins:
+                await login
+        self.assertEqual(len(outcomes), 15)
+        await self.until(lambda: all(wire.lost or wire.jid for wire in logged_in))
+        nurse = await self.log_in(f"nurse@{SCHOOL}/last")
+        host = self.palaver.hosts[SCHOOL]
+        alive = [wire for wire in logged_in if not wire.lost]
+        for wire in (*alive, nurse):
+            # Nobody speaks to a host that is gone.
+            self.assertEqual((await wire.ask())["type"], "result")
+        self.assertEqual(len(host.users["nurse"].sessions), len(alive) + 1)
 
     async def test_reload(self) -> None:
         """A reload keeps added domains and their sessions, and takes no host type away that one needs."""

@@ -111,7 +111,7 @@ class Rooms(TogetherCase):
             lambda: all(s.remote != "mantua.example" for s in self.verona._federation._streams), "all is cut"
         )
         petruchio.send(f"<message to='{ROOM}/Romeo' type='chat' id='p'><body>psst</body></message>")
-        heard = []
+        heard: list[domish.Element] = []
         while not any(
             e.name == "presence" and e["from"] == f"{ROOM}/Romeo" and "type" in e.attributes for e in heard
         ):
