@@ -181,9 +181,10 @@ def _affiliation_change(
     bare = _target(room, item)
     own = request.sender.bare
     before = room.affiliation(bare)
-    check_affiliation(_affiliation(service, room, request.sender), before, wanted)
-    if wanted == OUTCAST and bare == own:
+    by = _affiliation(service, room, request.sender)
+    if wanted == OUTCAST and bare == own and RANK[by] >= RANK[ADMIN]:
         raise StanzaError("conflict", "Nobody bans himself")
+    check_affiliation(by, before, wanted)
     nick = _reserved(room, item, bare) if item.getAttribute("jid") and wanted not in (NONE, OUTCAST) else None
     asker = _asker(room, request)
     return Change(bare, wanted, _reason(item), nick, own, asker.nick if asker is not None else "")

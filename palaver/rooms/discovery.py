@@ -113,7 +113,8 @@ def room_info(service: Service, request: RoomRequest) -> bytes:
         nick = room.held(request.sender.bare).nick
         return info([("conference", "text", nick)] if nick else [], [], (), node)
     if node == NS_TRAFFIC_NODE:
-        return info([], [], (), node)
+        # What it would list are the only payloads that pass (section 17.3): all do.
+        raise StanzaError("service-unavailable")
     if node is not None:
         described = adhoc.describe(service, request, node)
         if described is None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from palaver.errors import StanzaError
 from palaver.jid import JID
+from palaver.markup import element
 from palaver.pubsub.fields import Values
 from palaver.rooms import cleaning, history
 from palaver.rooms.affiliations import ADMIN, NONE, OUTCAST, OWNER, RANK, VISITOR, first_role
@@ -15,10 +16,15 @@ from palaver.rooms.events import NickChanged, OccupantJoined
 from palaver.rooms.limits import MAX_SESSIONS, check_presence, check_seats, check_size
 from palaver.rooms.namespaces import (
     CREATED,
+    FAILED,
+    KICKED,
     LOGGED,
     NICK_CHANGED,
     NS_MUC,
+    NS_USER,
     SEES_JIDS,
+    SELF,
+    statuses,
 )
 from palaver.rooms.occupants import Occupant, Seat
 from palaver.rooms.presence import Note, Versions, show, shown_to, to_all
@@ -33,9 +39,10 @@ def available(room: Room, presence: Stanza, sender: JID, nick: str) -> None:
     seat = room.seats.get(sender.full)
     joins = (NS_MUC, "x") in presence.children
     if seat is None:
-        if not joins:
-            raise StanzaError("item-not-found", "You are not in this room: enter it first", type="cancel")
-        _enter(room, presence, sender, nick)
+        if joins:
+            _enter(room, presence, sender, nick)
+        else:
+            _tell_outside(room, presence, sender, nick)
         return
     check_size(presence)
     if nick and nick != seat.occupant.nick:
@@ -46,6 +53,17 @@ def available(room: Room, presence: Stanza, sender: JID, nick: str) -> None:
         _welcome(room, seat, history.read_wanted(presence.child(NS_MUC, "x")), presence)
     else:
         _change(room, presence, seat)
+
+
+def _tell_outside(room: Room, presence: Stanza, sender: JID, nick: str) -> None:
+    """Tell a client that thinks it is here that it is not, as if it were removed (section 7.2.18)."""
+    if not nick:
+        raise StanzaError("item-not-found", "You are not in this room: enter it first", type="cancel")
+    reason = element("reason", None, b"You are not in this room.")
+    item = element("item", None, reason, affiliation=room.affiliation(sender.bare), role="none")
+    attrs = {"from": room.address(nick), "to": sender.full, "type": "unavailable"}
+    x = element("x", NS_USER, item + statuses(SELF, KICKED, FAILED))
+    room.service.host.router.route(Stanza("presence", attrs, ((NS_USER, "x"),), x))
 
 
 # -- entering --------------------------------------------------------------------------

@@ -106,10 +106,16 @@ class EnterTests(RoomCase):
         self.assertNotIn(b"xx", self.room.occupants["Romeo"].shown.inner)
 
     def test_without_x(self) -> None:
-        """A presence that does not say it wants to enter is refused to somebody who is not here."""
+        """A client that thinks it is here, and says nothing of entering, is told that it is not."""
         self.make()
         self.juliet.send(f"<presence to='{ROOM}/Juliet'/>")
-        self.assertEqual(refusal(self.juliet.take()[0]), ("cancel", "item-not-found"))
+        (told,) = self.juliet.take()
+        self.assertEqual((told["from"], told["type"]), (f"{ROOM}/Juliet", "unavailable"))
+        self.assertEqual((codes(told), item(told)["role"]), (["110", "307", "333"], "none"))
+        self.assertEqual((list(self.room.occupants), self.romeo.take()), (["Romeo"], []))
+        for to in (ROOM, f"other@{SERVICE}/Juliet"):
+            self.juliet.send(f"<presence to='{to}'/>")
+            self.assertEqual(refusal(self.juliet.take()[0]), ("cancel", "item-not-found"))
 
     def test_no_nick(self) -> None:
         """Without a nick nobody enters."""

@@ -173,6 +173,11 @@ class AffiliationTests(RoomCase):
         self.affiliate("juliet", "owner")
         self.affiliate("romeo", "admin")
         self.assertEqual(self.room.owners(), ["juliet@example.org"])
+        ban = "<item jid='{}@example.org' affiliation='outcast'/>"
+        answer = self.admin(self.romeo, "set", ban.format("romeo"))
+        self.assertEqual(refusal(answer), ("cancel", "conflict"))
+        answer = self.admin(self.mercutio, "set", ban.format("mercutio"))
+        self.assertEqual(refusal(answer), ("auth", "forbidden"))
 
     def test_wrong(self) -> None:
         """What names nobody is refused."""

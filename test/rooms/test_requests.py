@@ -117,6 +117,8 @@ class DiscoTests(Asking):
         self.assertEqual(
             refusal(self.ask(self.nurse, f"<query xmlns='{INFO}' node='x'/>"))[1], "item-not-found"
         )
+        traffic = f"<query xmlns='{INFO}' node='http://jabber.org/protocol/muc#traffic'/>"
+        self.assertEqual(refusal(self.ask(self.nurse, traffic, ROOM))[1], "service-unavailable")
         for to in (ROOM, SERVICE):
             self.assertEqual(refusal(self.ask(self.nurse, "<x xmlns='what'/>", to))[1], "service-unavailable")
             self.assertEqual(refusal(self.ask(self.nurse, "", to))[1], "bad-request")
