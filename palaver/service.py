@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -23,11 +22,12 @@ from palaver import metrics
 from palaver.auth.cred import CredAccounts
 from palaver.auth.methods import AccountsMaker
 from palaver.config import Config, ConfigError
+from palaver.derived import component_settings, stream_settings, tls_contexts, tls_settings
 from palaver.errors import StreamError
 from palaver.log import Log
 from palaver.routing.router import NoRemote
 from palaver.server import DOWN, GONE, Server
-from palaver.settings import C2sListener, Certificate, ComponentListener, Port, S2sListener
+from palaver.settings import C2sListener, ComponentListener, Port, S2sListener
 from palaver.streams.admission import Admission
 from palaver.streams.c2s import ClientStream
 from palaver.streams.components.connection import ComponentPort
@@ -35,10 +35,8 @@ from palaver.streams.components.stream import ComponentStream
 from palaver.streams.flush import Flusher
 from palaver.streams.ports import Ports
 from palaver.streams.proxied import ClientPort
-from palaver.streams.settings import StreamSettings
 from palaver.streams.slow import SlowLog
 from palaver.streams.tcp import Connection
-from palaver.streams.tls import CertificateError, CertificateFiles, TlsContexts, TlsSettings
 from palaver.streams.wheel import Wheel
 from palaver.web.door import Door
 from palaver.web.interfaces import IWeb
@@ -92,6 +90,7 @@ class Palaver(MultiService):
         self.server.end_streams = lambda host, error: self._end(error, lambda each: each.stream.host is host)
         self.server.hosts_spoken_to = lambda: {each.stream.host for each in self._streams()}
         self.server.added.make_certificate = lambda domain: self.tls.make_certificate(domain)
+        self._wake, self._named = self.server.added.domains.wake, self.server.added.domains.named
         self.tls: Any = None
         self.ready: Deferred[Palaver] = Deferred()
         self._ports = Ports(reactor, self._listener)
@@ -142,7 +141,7 @@ class Palaver(MultiService):
         try:
             super().startService()
             config.make_data_dir()
-            self.tls = self._contexts(config)
+            self.tls = tls_contexts(config, self._named)
             await self.server.start()
             if not self.running:
                 raise CancelledError("stopped before it was up")
@@ -222,9 +221,13 @@ class Palaver(MultiService):
     def _update(self, listener: Any, table: Port) -> None:
         """Give the factory of a port new settings."""
         if isinstance(table, C2sListener):
-            listener.settings, listener.proxies = self._stream_settings(table.tls), table.proxies
+            listener.settings, listener.proxies = (
+                stream_settings(self.config, table.tls, self._wake),
+                table.proxies,
+            )
         elif isinstance(table, ComponentListener):
-            listener.table, listener.settings = table, self._component_settings(table)
+            listener.table = table
+            listener.settings = component_settings(self.config, table, self._wake)
         elif isinstance(table, S2sListener):
             listener.settings = self._federation.stream_settings(table.tls, listener.settings.idle_s)
         else:
@@ -235,11 +238,11 @@ class Palaver(MultiService):
         if isinstance(listener, ComponentPort):
             self._update(listener, listener.table)
         else:
-            listener.settings = self._stream_settings("off")
+            listener.settings = stream_settings(self.config, "off", self._wake)
 
     def _client_listener(self, name: str, tls: str) -> ClientPort:
         listener = ClientPort(
-            name, self._stream_settings(tls), self.reactor, self._flusher, self._wheel,
+            name, stream_settings(self.config, tls, self._wake), self.reactor, self._flusher, self._wheel,
             self._admission, self.tls,
             lambda connection: ClientStream(connection, self.hosts, listener.settings),
         )  # fmt: skip
@@ -247,34 +250,13 @@ class Palaver(MultiService):
 
     def _component_port(self, table: ComponentListener) -> ComponentPort:
         port: ComponentPort = ComponentPort(
-            table, "component", self._component_settings(table), self.reactor, self._flusher, self._wheel,
-            self._admission, self.tls,
+            table, "component", component_settings(self.config, table, self._wake), self.reactor,
+            self._flusher, self._wheel, self._admission, self.tls,
             lambda connection: ComponentStream(
                 connection, self.server.beside.components, port.table, port.settings
             ),
         )  # fmt: skip
         return port
-
-    def _component_settings(self, table: ComponentListener) -> StreamSettings:
-        # A component speaks for many: no rate limits it, but its own end does.
-        settings = self._stream_settings(table.tls)
-        return replace(settings, max_stanza_bytes=table.max_stanza_bytes, rate=None)
-
-    def _stream_settings(self, tls: str) -> StreamSettings:
-        limits = self.config.limits
-        return StreamSettings(
-            tls=tls,
-            max_stanza_bytes=limits.max_stanza_bytes,
-            auth_timeout_s=limits.auth_timeout_s,
-            tls_timeout_s=limits.tls_timeout_s,
-            idle_s=limits.idle_s,
-            write_timeout_s=limits.write_timeout_s,
-            max_unsent_bytes=limits.max_unsent_bytes,
-            rate=limits.c2s_rate_bytes_per_s if limits.enabled else None,
-            burst=limits.c2s_burst_bytes,
-            language=self.config.general.language,
-            wake=self.server.added.domains.wake,
-        )
 
     def _federate(self, config: Config) -> None:
         """Speak to other servers after the config, or no longer; raises `ConfigError`."""
@@ -296,25 +278,6 @@ class Palaver(MultiService):
         except ValueError as error:
             raise ConfigError(f"s2s.cacertfile: {error}") from None
         router.remote = self._federation
-
-    def _contexts(self, config: Config) -> TlsContexts:
-        """Read every certificate; raises `ConfigError`."""
-        try:
-            return TlsContexts(self._tls_settings(config))
-        except CertificateError as error:
-            raise ConfigError(str(error)) from None
-
-    def _tls_settings(self, config: Config) -> TlsSettings:
-        hosts = {domain: _files(table) for domain, table in config.tls.hosts.items()}
-        return TlsSettings(
-            config.general.data_dir,
-            config.general.hosts,
-            _files(config.tls),
-            {domain: found for domain, found in hosts.items() if found is not None},
-            config.tls.client_ca,
-            config.tls.directory,
-            self.server.added.domains.named,
-        )
 
     def _apply_limits(self, config: Config) -> None:
         limits = config.limits
@@ -338,7 +301,7 @@ class Palaver(MultiService):
             raise ConfigError("the server does not run")
         if config.storage != old.storage or config.general.data_dir != old.general.data_dir:
             raise ConfigError("storage and data_dir are changed by a restart, not by a reload")
-        self._contexts(config)
+        tls_contexts(config, self._named)
         self.config = config
         take_back: Callable[[], Awaitable[None]] | None = None
         try:
@@ -354,7 +317,7 @@ class Palaver(MultiService):
             if isinstance(error, CannotListenError):
                 raise ConfigError(str(error)) from error
             raise
-        self.tls.reload(self._tls_settings(config))
+        self.tls.reload(tls_settings(config, self._named))
         await self._ports.settle(config.listen.ports, self._update)
         self._door.update(self._update_behind_http)
         self._apply_limits(config)
@@ -384,9 +347,3 @@ def _accounts_by(checker: Checkers) -> AccountsMaker:
         return CredAccounts(found, domain) if found is not None else None
 
     return accounts
-
-
-def _files(table: Certificate) -> CertificateFiles | None:
-    if table.certificate is None or table.key is None:
-        return None
-    return CertificateFiles(table.certificate, table.key)

@@ -53,6 +53,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "idling",
         "added",
         "beside",
+        "derived",
         "server",
         "service",
         "admin",
