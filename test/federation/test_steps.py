@@ -79,6 +79,16 @@ class Outgoing(Streams):
             self.assertIn("<db:result ", self.say(stream, header(THEIRS, OURS, id="s2") + FEATURES))
             self.assertEqual(stream.id, "s2")
 
+    def test_large_numbers(self) -> None:
+        """Numbers of thousands of digits are none: one for a size is passed over, a count ends the stream."""
+        digits = "9" * 5000
+        limits = f"<limits xmlns='urn:xmpp:stream-limits:0'><max-bytes>{digits}</max-bytes></limits>"
+        stream = self.outgoing()
+        offer = FEATURES.replace("</stream:features>", f"{limits}</stream:features>")
+        self.assertIn("<db:result ", self.say(stream, offer))
+        self.assertIsNone(stream.outbound.max_bytes)
+        self.assertIn("<bad-format ", self.say(stream, f"<a xmlns='urn:xmpp:sm:3' h='{digits}'/>"))
+
     def test_not_ours(self) -> None:
         """Stanzas over a stream of ours, which is for one direction, end it."""
         self.assertIn("<not-authorized ", self.say(self.established(), MESSAGE))

@@ -30,7 +30,7 @@ from palaver.streams.s2s.stream import (
     has_version,
     prepared,
 )
-from palaver.streams.s2s.traffic import NS_SM
+from palaver.streams.s2s.traffic import MAX_DIGITS, NS_SM
 
 if TYPE_CHECKING:
     from palaver.streams.s2s.federation import Federation
@@ -172,7 +172,7 @@ class OutgoingStream(ServerStream):
         self.takes_more = offer is not None and next(offer.elements(), None) is not None
         said = features.child(NS_LIMITS, "limits")
         size = next((str(node) for node in said.elements() if node.name == "max-bytes"), "") if said else ""
-        if size.isascii() and size.isdecimal():
+        if size.isascii() and size.isdecimal() and len(size) <= MAX_DIGITS:
             self.outbound.max_bytes = int(size)
 
     def _proceed(self, stanza: Stanza) -> None:

@@ -28,6 +28,8 @@ NS_SM = "urn:xmpp:sm:3"
 REQUEST = element("r", NS_SM)
 CONTEXT = f"<stream xmlns='{NS_CLIENT}'>".encode()
 COUNTER_MODULO = 1 << 32
+# Of a counter, and of the size of the largest stanza; Python reads no number of thousands of digits.
+MAX_DIGITS = 10
 
 # What one peer may have on the way to the storage, and behind that, before it is read no further.
 MAX_PENDING_STANZAS = 1000
@@ -264,7 +266,7 @@ class Outbound:
 
     def acknowledged(self, text: str) -> None:
         """Forget what the peer has got; raises `StreamError` for more than was sent."""
-        if not text.isascii() or not text.isdecimal():
+        if not text.isascii() or not text.isdecimal() or len(text) > MAX_DIGITS:
             raise StreamError("bad-format", "An acknowledgement has a number")
         count = (int(text) - self._acked) % COUNTER_MODULO
         if count > len(self._unacked):
