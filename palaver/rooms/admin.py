@@ -206,7 +206,7 @@ def _reserved(room: Room, item: domish.Element, bare: str) -> str | None:
         raise StanzaError("jid-malformed", str(error)) from None
     if not nick.strip() or len(nick) > room.service.limits.max_nick_chars:
         raise StanzaError("not-acceptable", "A nick is more than spaces, and not too long")
-    if room.reserved_for(nick) not in (None, bare):
+    if room.reserved_for(nick, bare) is not None:
         raise StanzaError("conflict", "This nick is reserved for somebody else")
     return nick
 

@@ -159,14 +159,9 @@ def check_nick(room: Room, nick: str, bare: str, own: Occupant | None = None) ->
         raise StanzaError("not-acceptable", "A nick is more than spaces")
     if len(nick) > room.service.limits.max_nick_chars:
         raise StanzaError("not-acceptable", "The nick is too long")
-    known = room.known_as(nick)
-    reserved = room.reserved_for(nick)
-    taken = known is not None and known is not own and (known.bare != bare or known.nick != nick)
-    if (
-        taken
-        or (reserved is not None and reserved != bare)
-        or (known is not None and own not in (None, known))
-    ):
+    known = room.known_as(nick, own)
+    taken = known is not None and (own is not None or known.bare != bare or known.nick != nick)
+    if taken or room.reserved_for(nick, bare) is not None:
         raise StanzaError("conflict", "Somebody else has this nick, or one that looks like it")
     return known
 

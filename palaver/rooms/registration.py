@@ -88,8 +88,8 @@ def _choices(service: Service, submitted: Mapping[str, list[str]]) -> list[tuple
 
 async def _register(room: Room, sender: JID, nick: str, choices: list[tuple[MemberField, str]]) -> None:
     held = room.held(sender.bare)
-    reserved, known = room.reserved_for(nick), room.known_as(nick)
-    if reserved not in (None, sender.bare) or (known is not None and known.bare != sender.bare):
+    known = room.known_as(nick)
+    if room.reserved_for(nick, sender.bare) or (known is not None and known.bare != sender.bare):
         raise StanzaError("conflict", "Somebody else has this nick, or one that looks like it")
     if not nick.strip() or len(nick) > room.service.limits.max_nick_chars:
         raise StanzaError("not-acceptable", "A nick is more than spaces, and not too long")

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from palaver.archive.pages import Archive
 from palaver.jid import JID
 from palaver.pubsub.fields import Values
-from palaver.rooms import nicks
 from palaver.rooms.affiliations import NONE, OWNER
 from palaver.rooms.broadcast import Broadcast, Pairs
+from palaver.rooms.nicks import Alike
 from palaver.rooms.occupants import Occupant, Seat
 from palaver.rooms.order import Order
 from palaver.rooms.store import KIND, KIND_AFFILIATION, KIND_LOG
@@ -57,7 +57,7 @@ class Room:
     """
 
     __slots__ = (
-        "_nick_keys", "_reserved_keys", "_unsent", "affiliations", "config", "created", "gone", "jid",
+        "_nicks", "_reserved", "_unsent", "affiliations", "config", "created", "gone", "jid",
         "locked_for", "name", "occupants", "order", "recent", "seats", "service", "state", "subject",
         "used_at",
     )  # fmt: skip
@@ -80,8 +80,8 @@ class Room:
         # What was said last, for whoever enters; the newest last.
         self.recent: deque[Remembered] = deque()
         self.used_at = service.clock.seconds()
-        self._nick_keys: dict[str, Occupant] = {}
-        self._reserved_keys: dict[str, str] = {}
+        self._nicks: Alike[Occupant] = Alike()
+        self._reserved: Alike[str] = Alike()
 
     # -- what it is like ----------------------------------------------------------------
 
@@ -125,12 +125,12 @@ class Room:
     def hold(self, bare: str, held: Held) -> None:
         """Take what is held of an account now."""
         before = self.affiliations.pop(bare, NOTHING)
-        if before.nick and self._reserved_keys.get(nicks.key(before.nick)) == bare:
-            del self._reserved_keys[nicks.key(before.nick)]
+        if before.nick:
+            self._reserved.drop(before.nick, bare)
         if held.affiliation != NONE:
             self.affiliations[bare] = held
             if held.nick:
-                self._reserved_keys[nicks.key(held.nick)] = bare
+                self._reserved.put(held.nick, bare)
 
     def with_affiliation(self, affiliation: str) -> list[str]:
         """Give the bare JIDs with an affiliation, sorted."""
@@ -140,9 +140,9 @@ class Room:
         """Give the bare JIDs of the owners."""
         return self.with_affiliation(OWNER)
 
-    def reserved_for(self, nick: str) -> str | None:
-        """Give the bare JID that a nick, or one that looks like it, is reserved for."""
-        return self._reserved_keys.get(nicks.key(nick))
+    def reserved_for(self, nick: str, but: str | None = None) -> str | None:
+        """Give the bare JID, other than ``but``, that a nick, or one that looks like it, is reserved for."""
+        return self._reserved.get(nick, but)
 
     # -- occupants ----------------------------------------------------------------------
 
@@ -151,9 +151,9 @@ class Room:
         seat = self.seats.get(full)
         return seat.occupant if seat is not None else None
 
-    def known_as(self, nick: str) -> Occupant | None:
-        """Give the occupant with a nick, or with one that looks like it."""
-        return self._nick_keys.get(nicks.key(nick))
+    def known_as(self, nick: str, but: Occupant | None = None) -> Occupant | None:
+        """Give the occupant, other than ``but``, with a nick or with one that looks like it."""
+        return self._nicks.get(nick, but)
 
     def occupants_of(self, bare: str) -> list[Occupant]:
         """Give the occupants that are an account's; or those of a domain, but for who is held by himself."""
@@ -168,7 +168,7 @@ class Room:
     def seat(self, occupant: Occupant, seat: Seat) -> None:
         """Take a session of an occupant in, who may be new."""
         self.occupants[occupant.nick] = occupant
-        self._nick_keys[nicks.key(occupant.nick)] = occupant
+        self._nicks.put(occupant.nick, occupant)
         occupant.seats.append(seat)
         self.seats[seat.jid.full] = seat
 
@@ -180,16 +180,16 @@ class Room:
         if occupant.seats:
             return False
         del self.occupants[occupant.nick]
-        self._nick_keys.pop(nicks.key(occupant.nick), None)
+        self._nicks.drop(occupant.nick, occupant)
         return True
 
     def rename(self, occupant: Occupant, nick: str) -> None:
         """Give an occupant another nick."""
         del self.occupants[occupant.nick]
-        self._nick_keys.pop(nicks.key(occupant.nick), None)
+        self._nicks.drop(occupant.nick, occupant)
         occupant.nick, occupant.address = nick, self.address(nick)
         self.occupants[nick] = occupant
-        self._nick_keys[nicks.key(nick)] = occupant
+        self._nicks.put(nick, occupant)
 
     def sees_jids(self, occupant: Occupant) -> bool:
         """Tell whether an occupant is shown real JIDs."""

@@ -173,6 +173,21 @@ class EnterTests(RoomCase):
         self.assertEqual(self.refused(self.juliet, "R\u043emeo"), ("cancel", "conflict"))
         self.assertEqual(list(self.room.occupants), ["Romeo"])
 
+    def test_nick_capital(self) -> None:
+        """A capital I is taken for a small l, whoever was first; a small i is not."""
+        self.make((self.juliet, "Ian"), (self.nurse, "will"))
+        for nick in ("lan", "ian", "\u0406an", "wilI", "WILL"):
+            self.assertEqual(self.refused(self.mercutio, nick), ("cancel", "conflict"), nick)
+        self.enter(self.mercutio, "wili")
+        self.mercutio.send(f"<presence to='{ROOM}/wilI'/>")
+        self.assertEqual(refusal(self.mercutio.take()[0]), ("cancel", "conflict"))
+        self.leave(self.juliet, "Ian")
+        self.mercutio.send(f"<presence to='{ROOM}/lan'/>")
+        self.assertEqual(list(self.room.occupants), ["Romeo", "will", "lan"])
+        self.assertEqual(self.refused(self.juliet, "Ian"), ("cancel", "conflict"))
+        self.mercutio.send(f"<presence to='{ROOM}/Ian'/>")
+        self.assertEqual(list(self.room.occupants), ["Romeo", "will", "Ian"])
+
     def test_nick_bad(self) -> None:
         """A nick is more than a space, and not longer than the service wants."""
         self.make()
