@@ -49,6 +49,7 @@ def available(room: Room, presence: Stanza, sender: JID, nick: str) -> None:
         _rename(room, presence, seat, nick)
     elif joins:
         # The client does not know that it is here: it is told everything again.
+        check_presence(room, seat.occupant, presence)
         seat.show(cleaning.presence(room, presence, seat.occupant.role))
         _welcome(room, seat, history.read_wanted(presence.child(NS_MUC, "x")), presence)
     else:

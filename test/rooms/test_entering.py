@@ -263,6 +263,9 @@ class LimitTests(RoomCase):
         self.romeo.send(f"<presence to='{ROOM}/Romeo'><show>dnd</show></presence>")
         self.assertEqual(refusal(self.romeo.take()[0]), ("wait", "resource-constraint"))
         self.assertIn(b"away", self.room.occupants["Romeo"].shown.inner)
+        self.assertEqual(self.refused(self.romeo, "Romeo"), ("wait", "resource-constraint"))
+        self.house.clock.advance(11)
+        self.assertEqual(codes(self.enter(self.romeo, "Romeo")[0]), ["110"])
 
 
 class AccessTests(RoomCase):
