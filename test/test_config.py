@@ -133,8 +133,8 @@ class MistakeTests(SynchronousTestCase):
             found,
             [
                 "general.datadir: unknown key; did you mean 'data_dir'? "
-                "allowed: admins, data_dir, host_types, hosts, language, log_format, loglevel, "
-                "routing_modules, slow_stanza_ms"
+                "allowed: admins, data_dir, domain_idle_s, host_types, hosts, language, log_format, "
+                "loglevel, routing_modules, slow_stanza_ms"
             ],
         )
 
