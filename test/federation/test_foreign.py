@@ -17,7 +17,8 @@ from palaver.test.wire import Wire, connect
 
 OURS = "mantua.example"
 DOMAIN = "venice.example"
-ROOMS = {"modules": {"mod_muc": {"host": "rooms.@HOST@"}}}
+MODULES = {"modules": {"mod_muc": {"host": "rooms.@HOST@"}, "mod_pubsub": {"host": "nodes.@HOST@"}}}
+NS_PUBSUB = "http://jabber.org/protocol/pubsub"
 
 
 class ForeignCase(FederatedCase):
@@ -41,10 +42,10 @@ class ForeignCase(FederatedCase):
         await self.foreign.start(file, self.authority.path, self.dns, trusted=self.trusted)
         options: dict[str, Any] = {} if self.trusted else {"use_starttls": "required"}
         certificate = "" if self.trusted else None
-        self.palaver = await self.serve(OURS, certificate=certificate, more=ROOMS, **options)
+        self.palaver = await self.serve(OURS, certificate=certificate, more=MODULES, **options)
         ours = self.place(self.palaver, "s2s")
         for domain, place in ((OURS, ours), (DOMAIN, (self.foreign.address, self.foreign.s2s))):
-            for name in (domain, f"rooms.{domain}"):
+            for name in (domain, f"rooms.{domain}", f"nodes.{domain}"):
                 self.zone.serves(name, *place, named=self.named)
         romeo = await self.log_in(self.palaver, "romeo@mantua.example/exile")
         return romeo, await self.othello()
@@ -119,6 +120,25 @@ class ForeignCase(FederatedCase):
         await self.wanted(first, "presence", f"{room}/second", "unavailable")
         self.proved()
 
+    async def publish(self) -> None:
+        """Have Othello subscribe to a node of Palaver's, and hear what Romeo publishes there."""
+        romeo, othello = await self.both()
+        service = f"nodes.{OURS}"
+        for wire, verb in (
+            (romeo, "<create node='news'/>"),
+            (othello, f"<subscribe node='news' jid='{othello.jid}'/>"),
+            (romeo, "<publish node='news'><item id='one'><x xmlns='urn:x'>Fair is foul</x></item></publish>"),
+        ):
+            pubsub = f"<pubsub xmlns='{NS_PUBSUB}'>{verb}</pubsub>"
+            wire.send(f"<iq type='set' id='{verb[1:5]}' to='{service}'>{pubsub}</iq>")
+            await self.wanted(wire, "iq", service, "result")
+        event = await othello.next()
+        while event.name != "message":
+            event = await othello.next()
+        self.assertEqual(event["from"], service)
+        self.assertIn("Fair is foul", event.toXml())
+        self.proved()
+
 
 class WithProsody(ForeignCase):
     """Prosody demands certificates.
@@ -143,6 +163,11 @@ class WithProsody(ForeignCase):
     async def test_room_of_ours(self) -> None:
         """Othello is in a room of Palaver's."""
         await self.meet()
+
+    @run
+    async def test_node_of_ours(self) -> None:
+        """Othello is subscribed to a node of Palaver's."""
+        await self.publish()
 
     @run
     async def test_room_of_theirs(self) -> None:
