@@ -6,7 +6,7 @@ import base64
 import re
 
 from palaver.rooms.hatforms import NS_HATS_COMMANDS
-from palaver.rooms.namespaces import NS_ADMIN, NS_MUC, NS_REGISTER, NS_REGISTER_FORM, NS_USER
+from palaver.rooms.namespaces import NS_MUC, NS_REGISTER, NS_REGISTER_FORM, NS_USER
 from palaver.test.house import Client
 from palaver.test.rooms.cases import ROOM, RoomCase, form
 from palaver.xeps.muc_affiliation_versions import NS_VERSIONS as NS_AFFILIATIONS
