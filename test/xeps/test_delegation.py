@@ -381,6 +381,17 @@ class RefusalTests(Case):
         spoofed = forged.replace("<iq ", "<iq from='example.org' ", 1)
         self.assertEqual(stream_condition(self.gateway.send(spoofed)), "invalid-from")
 
+    def test_reload_meanwhile(self) -> None:
+        """A request under way when the delegation is taken back is answered; later ones stay here."""
+        outer, inner = self.ask(ASK.format(""))
+        module: Any = self.house.host.modules.pop("mod_delegation")
+        module.detach()
+        self.answer(outer, self.result(inner))
+        self.assertIn("buy bread", self.romeo.take()[0].toXml())
+        self.romeo.send(ASK.format(""))
+        self.assertIn("urn:example:here", self.romeo.take()[0].toXml())
+        self.assertEqual(self.gateway.take(), "")
+
     def test_too_many(self) -> None:
         """What waits for services is bounded; when they have answered, there is room again."""
         self.house.clock.advance(61)
