@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from palaver import jid
 from palaver.errors import StanzaError
@@ -16,6 +16,7 @@ from palaver.rooms import affiliating
 from palaver.rooms.affiliating import Change
 from palaver.rooms.affiliations import ADMIN, MEMBER, NONE, OUTCAST, RANK
 from palaver.rooms.hooks import MemberField, RoomRequest
+from palaver.rooms.limits import too_fast
 from palaver.rooms.namespaces import NS_REGISTER, NS_REGISTER_FORM
 from palaver.rooms.room import Room
 from palaver.stanza import Stanza, make
@@ -28,6 +29,15 @@ ALLOW = "muc#register_allow"
 JID_FIELD = "muc#register_jid"
 # Requests that wait for an admin's answer; who is behind them asks again.
 MAX_WAITING = 100
+# Each request makes a message to every admin.
+ASK_AGAIN_S = 60
+
+
+class _Asked(NamedTuple):
+    """A request that waits for an answer; ``at`` is when it came, in the clock's seconds."""
+
+    nick: str
+    at: float
 
 
 def _room(request: RoomRequest) -> Room:
@@ -129,10 +139,14 @@ def _ask(room: Room, sender: JID, nick: str) -> None:
     admins = [one for one in room.occupants.values() if RANK[room.affiliation(one.bare)] >= RANK[ADMIN]]
     if not admins:
         raise StanzaError("service-unavailable", "No admin is here to approve of it", type="wait")
-    waiting: dict[str, str] = room.state.setdefault("registrations", {})
-    if sender.bare not in waiting and len(waiting) >= MAX_WAITING:
+    waiting: dict[str, _Asked] = room.state.setdefault("registrations", {})
+    now = room.service.clock.seconds()
+    before = waiting.get(sender.bare)
+    if before is None and len(waiting) >= MAX_WAITING:
         raise StanzaError("resource-constraint", "Too many wait for an admin's answer")
-    waiting[sender.bare] = nick
+    if before is not None and now - before.at < ASK_AGAIN_S:
+        raise too_fast("The admins have just been asked")
+    waiting[sender.bare] = _Asked(nick, now)
     form = Form(
         "form",
         title="Registration request",
@@ -159,10 +173,12 @@ async def answered(room: Room, message: Stanza, sender: JID) -> None:
         return
     if RANK[room.affiliation(sender.bare)] < RANK[ADMIN]:
         raise StanzaError("forbidden", "Admins approve of registrations")
-    waiting: dict[str, str] = room.state.get("registrations", {})
+    waiting: dict[str, _Asked] = room.state.get("registrations", {})
     bare = (submitted.get(JID_FIELD) or [""])[0]
-    nick = waiting.pop(bare, None)
-    if nick is None:
+    asked = waiting.pop(bare, None)
+    if asked is None:
         raise StanzaError("item-not-found", "There is no such request")
     if (submitted.get(ALLOW) or ["0"])[0] in ("1", "true") and room.affiliation(bare) == NONE:
+        # Somebody else may have got the nick while this one waited.
+        nick = asked.nick if room.reserved_for(asked.nick, bare) is None else ""
         await affiliating.change(room, [Change(bare, MEMBER, nick=nick, by=sender.bare)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from twisted.words.xish import domish
 
+from palaver.rooms.registration import ASK_AGAIN_S
 from palaver.test.house import Client
 from palaver.test.rooms.cases import ROOM, RoomCase, codes, item, refusal
 
@@ -302,6 +303,26 @@ class RegistrationTests(RoomCase):
         answer = self.FORM.format("Angelica").replace("</x>", allow)
         self.romeo.send(f"<message to='{ROOM}'>{answer}</message>")
         self.assertEqual(self.room.held("nurse@example.org")[:2], ("member", "Angelica"))
+
+    def test_approval_again(self) -> None:
+        """Admins are not asked all the time; who waited for a nick that is gone becomes a member without."""
+        self.configure(membersonly="1")
+        register = self.FORM.format("Angelica")
+        for client in (self.nurse, self.mercutio):
+            self.assertEqual(self.register(client, register)["type"], "result")
+        self.romeo.take()
+        self.assertEqual(refusal(self.register(self.nurse, register)), ("wait", "resource-constraint"))
+        self.assertEqual(self.romeo.take(), [])
+        self.house.clock.advance(ASK_AGAIN_S)
+        self.assertEqual(self.register(self.nurse, register)["type"], "result")
+        for name in ("nurse", "mercutio"):
+            allow = (
+                "<field var='muc#register_allow'><value>1</value></field>"
+                f"<field var='muc#register_jid'><value>{name}@example.org</value></field></x>"
+            )
+            self.romeo.send(f"<message to='{ROOM}'>{register.replace('</x>', allow)}</message>")
+        self.assertEqual(self.room.held("nurse@example.org")[:2], ("member", "Angelica"))
+        self.assertEqual(self.room.held("mercutio@example.org")[:2], ("member", ""))
 
 
 class InvitationTests(RoomCase):
