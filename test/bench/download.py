@@ -3,7 +3,7 @@
     python -m palaver.test.bench.download [--mib 200] [--runs 5]
 
 One file is uploaded to a slot of mod_http_upload and read again by turns from there and from Debian's nginx,
-whose package is unpacked into a temporary folder when it is not installed. Exit status 1 when a byte is wrong.
+whose package is unpacked into a folder when it is not installed. Exit status 1 when a byte is wrong.
 """
 
 from __future__ import annotations
