@@ -17,7 +17,7 @@ from palaver.events import MarkerWithheld
 from palaver.interfaces import IRooms
 from palaver.jid import JID, InvalidJID
 from palaver.markup import element
-from palaver.modules import SELF, Module, Settings, iq, phase
+from palaver.modules import SELF, Module, Settings, every, iq, phase
 from palaver.muclight import store as light
 from palaver.muclight.hooks import Affiliated, Hooks, Said
 from palaver.rooms.affiliations import ADMIN, NONE, OUTCAST, RANK
@@ -35,6 +35,10 @@ KIND_END = "chat-marker-end"
 TYPES = ("received", "displayed", "acknowledged")
 MAX_ID_CHARS = 1000
 MAX_LISTED = 2000
+# Of one account; nobody looks back further than through so many conversations and threads.
+MAX_KEPT = 5000
+SWEEP_S = 86400.0
+OWNERS_PAGE = 200
 
 
 class SmartMarkersSettings(Settings):
@@ -104,7 +108,13 @@ class SmartMarkers(Module):
                 value = {"to": to, "type": kind, "id": id, "thread": thread, "at": time.time()}
                 local = session.user.local
                 batch.put(
-                    self.host.domain, local, KIND, _key(to, kind, thread), value, tags=(light.short(to),)
+                    self.host.domain,
+                    local,
+                    KIND,
+                    _key(to, kind, thread),
+                    value,
+                    rank=int(value["at"]),
+                    tags=(light.short(to),),
                 )
         return batch if batch.changes else None
 
@@ -118,6 +128,24 @@ class SmartMarkers(Module):
                 value = {"to": event.room.jid.bare, "at": time.time()}
                 key = light.short(event.room.jid.bare)
                 batch.put(self.host.domain, own.local, KIND_END, key, value, tags=(key,))
+
+    @every(SWEEP_S)
+    async def sweep(self) -> None:
+        """Forget the oldest markers of accounts that have too many."""
+        documents, domain = self.host.storage.documents, self.host.domain
+        last = None
+        while True:
+            owners = await documents.owners(domain, KIND, limit=OWNERS_PAGE, after=last)
+            for owner in owners:
+                surplus = await documents.count(domain, owner, KIND) - MAX_KEPT
+                if surplus > 0:
+                    batch = Batch()
+                    for old in await documents.list(domain, owner, (KIND,), limit=surplus):
+                        batch.delete(domain, owner, KIND, old.key)
+                    await self.host.storage.write(batch)
+            if len(owners) < OWNERS_PAGE:
+                return
+            last = owners[-1]
 
     # -- what is asked --------------------------------------------------------------------
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from palaver.test.house import Client, House
+from palaver.test.house import Client, House, now
 from palaver.test.muclight.cases import ROOM, bare, users
+from palaver.xeps import smart_markers
 from palaver.xeps.muc import MultiUserChat
 from palaver.xeps.muc_light import MucLight
 from palaver.xeps.smart_markers import NS_SMART_MARKERS, SmartMarkers
@@ -59,6 +62,21 @@ class MarkerTests(SynchronousTestCase):
         self.assertEqual(self.ask(self.romeo, f"peer='{bare('juliet')}' after='soon'"), "invalid-timestamp")
         answer = self.romeo.ask(f"<iq type='set' id='q'><query xmlns='{NS_SMART_MARKERS}'/></iq>")
         self.assertIn("not-allowed", answer.toXml())
+
+    def test_too_many(self) -> None:
+        """Of very many markers the oldest are forgotten."""
+        self.enter()
+        self.patch(smart_markers, "MAX_KEPT", 2)
+        self.patch(smart_markers, "OWNERS_PAGE", 1)
+        for second in range(4):
+            self.patch(time, "time", lambda now=1e9 + second: now)
+            self.mark(self.romeo, bare("juliet"), f"m{second}", f"<thread>{second}</thread>")
+            self.mark(self.juliet, bare("nurse"), f"n{second}")
+        module: Any = self.house.modules["SmartMarkers"]
+        now(Deferred.fromCoroutine(module.sweep()))
+        left = [("romeo", "m2"), ("romeo", "m3")]
+        self.assertEqual(self.ask(self.romeo, f"peer='{bare('juliet')}'"), left)
+        self.assertEqual(self.ask(self.juliet, f"peer='{bare('nurse')}'"), [("juliet", "n3")])
 
     def test_private(self) -> None:
         """Markers that are private go to nobody, and are shown to who sent them alone."""
