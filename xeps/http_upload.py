@@ -111,6 +111,10 @@ class HttpUpload(Module):
 
     settings: HttpUploadSettings
 
+    def in_use(self) -> bool:
+        """See Module: somebody may be sending a file, or be about to."""
+        return self._slots.all_reserved > 0
+
     def start(self) -> Deferred[Any] | None:
         """Serve the domain, and mount the page if there is one; where nobody could reach it, do nothing."""
         host, settings = self.host, self.settings

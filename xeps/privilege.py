@@ -64,6 +64,10 @@ class Privilege(Module):
         # What was received is noted in order, whatever has to be read for it.
         self._turns = DeferredLock()
 
+    def in_use(self) -> bool:
+        """See Module: services know contacts elsewhere as online, and are to hear that they go."""
+        return bool(self._contacts.available())
+
     def start(self) -> None:
         """Take messages for the host, and see components connect and contacts' presence."""
         self.host.own_messages = self.take

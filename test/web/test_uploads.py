@@ -82,6 +82,14 @@ class SlotTests(UploadCase):
         nurse = await self.log_in("nurse@localhost/house")
         self.assertIn("<resource-constraint ", (await self.ask(request, nurse)).error.toXml())
 
+    async def test_in_use(self) -> None:
+        """A host does not sleep while somebody may be sending a file."""
+        self.assertFalse(self.module.in_use())
+        put, _ = await self.slot(3)
+        self.assertTrue(self.module.in_use())
+        self.assertEqual((await self.put(put, b"abc")).status, 201)
+        self.assertFalse(self.module.in_use())
+
     async def test_command(self) -> None:
         """Who administers gets a slot for an account, within its limits."""
         host = self.palaver.hosts["localhost"]

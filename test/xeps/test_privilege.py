@@ -419,6 +419,15 @@ class ContactTests(Case):
         self.assertIn("abram@", self.arrive(to="mercutio@example.org", from_="abram@capulet.example/x"))
         self.assertIn("type='unavailable'", self.arrive(type="unavailable"))
 
+    def test_in_use(self) -> None:
+        """A host does not sleep while services know contacts as online."""
+        module: Any = self.house.modules["Privilege"]
+        self.assertFalse(module.in_use())
+        self.arrive()
+        self.assertTrue(module.in_use())
+        self.arrive(type="unavailable")
+        self.assertFalse(module.in_use())
+
     def test_once(self) -> None:
         """What comes for several accounts is shown once; what changes is shown again."""
         self.befriend("juliet", CONTACT, "both")
